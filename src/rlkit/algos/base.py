@@ -1,0 +1,83 @@
+"""The contract of an algorithm. `training/session.py` has the loop that calls it; nothing else does."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rlkit.types import Action, Batch, EnvSpec, Rollout, State, Update
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from rlkit.config.algo import AlgoConfig
+    from rlkit.config.net import NetConfig
+    from rlkit.memory.rollout import RolloutMemory
+    from rlkit.types import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What an algorithm is built from, beside its own config: the facts it may know, and its random streams."""
+
+    spec: EnvSpec
+    net: NetConfig
+    critic_net: NetConfig | None
+    total_frames: int
+    device: torch.device
+    init: torch.Generator
+    acting: np.random.Generator
+
+
+class Algorithm(ABC):
+    """One algorithm. It never sees the configuration of anything else, the logger or Hydra."""
+
+    def __init__(self, cfg: AlgoConfig, setting: Setting) -> None:
+        self.spec = setting.spec
+
+    @property
+    @abstractmethod
+    def rollout_steps(self) -> int:
+        """Steps per environment that the collector takes before each `prepare`."""
+
+    @abstractmethod
+    def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
+        """Actions `[N, ...]` for observations `[N, I]`.
+
+        Args:
+            obs: flattened observations.
+            state: the recurrent state that the last `Action` carried; None at the start.
+            frames: frames so far, for exploration schedules.
+            explore: sample from the policy; false: its mode.
+        """
+
+    def prepare(self, rollout: Rollout) -> Rollout:
+        """Add the fields that the update needs; remove none."""
+        return rollout
+
+    @abstractmethod
+    def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
+        """The batches to update on after each rollout."""
+
+    @abstractmethod
+    def update(self, batch: Batch) -> Update:
+        """One step of learning on one batch."""
+
+    @abstractmethod
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The learnt weights by ordinary names: what is saved for acting, and shared."""
+
+    @abstractmethod
+    def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
+        """Take up the weights of `weights`."""
+
+    @abstractmethod
+    def state_dict(self) -> State:
+        """Everything beside the weights that an exact continuation needs."""
+
+    @abstractmethod
+    def load_state_dict(self, state: State) -> None:
+        """Take up the state of `state_dict`."""

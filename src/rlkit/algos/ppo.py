@@ -1,0 +1,173 @@
+"""Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347).
+
+Collect `T` steps of `N` environments, estimate advantages, then maximise the clipped surrogate objective over several
+epochs of minibatches. Details after Huang et al. 2022, "The 37 implementation details of PPO", by their numbers there
+(core 1-13, continuous c1-c9):
+
+| detail | here |
+|---|---|
+| 1 vectorised rollouts | `num_envs` environments, `n_steps` each |
+| 2 orthogonal initialisation | `nets/build.py`: hidden sqrt(2), policy 0.01, value 1, biases 0 |
+| 3 Adam's epsilon | `adam_eps`, 1e-5 |
+| 4 annealing | `learning_rate_schedule`, and `clip_coef_schedule` |
+| 5 GAE | `maths/returns.py`; bootstraps at truncation from the true successor, not only at the end of a rollout |
+| 6 minibatches | every row once an epoch, in random order |
+| 7 advantage normalisation | per minibatch, `normalize_advantage` |
+| 8 clipped surrogate | `clip_coef` |
+| 9 value clipping | `clip_value`, off by default: later studies found no gain |
+| 10 overall loss | one sum, one optimiser over actor and critic; the value loss is `mean((V - R)^2)`, without 1/2 |
+| 11 global gradient clipping | `max_grad_norm` over actor and critic together |
+| 12 debug variables | `approx_kl`, `clip_fraction`, `entropy`, `explained_variance`, the losses, `grad_norm` |
+| 13 separate networks | two networks of one shape, or `net@critic_net` |
+| c1-c3 Gaussian policy | independent dimensions, state-independent log standard deviation, `log_std_init` |
+| c5 action clipping | `envs/vector.py` clips to [-1, 1] and scales to the bounds; the log-probability is of the unclipped |
+
+`target_kl` (an option of theirs) ends a rollout's updates early.
+
+The policy's outputs are recorded while acting; old log-probabilities and values follow after the rollout, in one pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from rlkit.algos.base import Algorithm, Setting
+from rlkit.maths import distributions, losses
+from rlkit.maths.returns import gae
+from rlkit.maths.schedules import scheduled
+from rlkit.nets.actor_critic import ActorCritic
+from rlkit.nets.optim import Adam
+from rlkit.types import Action, Batch, Rollout, State, Update
+
+if TYPE_CHECKING:
+    from rlkit.config.algo import PPOConfig
+    from rlkit.memory.rollout import RolloutMemory
+    from rlkit.types import Array
+
+
+FIELDS = ("obs", "action", "log_prob", "value", "advantage", "target")
+"""What an update reads of a rollout."""
+
+
+class PPO(Algorithm):
+    """Clipped surrogate, advantages by GAE, value function beside the policy."""
+
+    def __init__(self, cfg: PPOConfig, setting: Setting) -> None:
+        super().__init__(cfg, setting)
+        self.cfg = cfg
+        self.total_frames = setting.total_frames
+        self.rng = setting.acting
+        self.dist = distributions.for_space(setting.spec.action)
+        self.net = ActorCritic(
+            setting.net,
+            setting.critic_net,
+            obs_size=math.prod(setting.spec.observation.shape or ()),
+            dist=self.dist,
+            free_init=cfg.log_std_init,
+            generator=setting.init,
+            device=setting.device,
+        )
+        self.optim = Adam(
+            self.net.flat, learning_rate=cfg.learning_rate, eps=cfg.adam_eps, max_grad_norm=cfg.max_grad_norm
+        )
+        self.clip_coef = cfg.clip_coef
+        self.last_of_rollout = False
+        self.kl_exceeded = False
+        self.rollout_metrics: dict[str, float] = {}
+
+    @property
+    def rollout_steps(self) -> int:
+        """See `Algorithm`."""
+        return self.cfg.n_steps
+
+    def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
+        """Sample from the policy, or take its mode."""
+        params = self.net.policy(obs)
+        if not explore:
+            return Action(self.dist.mode(params))
+        return Action(self.dist.sample(params, self.rng), {"params": params})
+
+    def prepare(self, rollout: Rollout) -> Rollout:
+        """Set the schedules of this rollout's updates; add `log_prob`, `value`, `advantage`, `target`, each `[T, N]`."""
+        cfg, fields = self.cfg, rollout.fields
+        self.optim.learning_rate = scheduled(
+            cfg.learning_rate_schedule, cfg.learning_rate, rollout.frames, self.total_frames
+        )
+        self.clip_coef = scheduled(cfg.clip_coef_schedule, cfg.clip_coef, rollout.frames, self.total_frames)
+
+        # One pass for every state of the rollout, its end, and the true successors at the boundaries.
+        T, N = rollout.steps, rollout.num_envs
+        states = rollout.obs.reshape((T + 1) * N, -1)
+        values = self.net.value(np.concatenate([states, rollout.cut_obs.reshape(len(rollout.cut_t), states.shape[1])]))
+        along, at_cuts = values[: (T + 1) * N].reshape(T + 1, N), values[(T + 1) * N :]
+        value, next_value = along[:-1], along[1:].copy()
+        next_value[rollout.cut_t, rollout.cut_n] = at_cuts
+
+        advantage = gae(
+            fields["reward"],
+            value,
+            next_value,
+            fields["terminated"],
+            fields["boundary"],
+            gamma=cfg.gamma,
+            lam=cfg.gae_lambda,
+        )
+        target = advantage + value
+        self.rollout_metrics = {
+            "explained_variance": losses.explained_variance(torch.from_numpy(value), torch.from_numpy(target)),
+            "learning_rate": self.optim.learning_rate,
+            "clip_coef": self.clip_coef,
+        }
+        log_prob = self.dist.log_prob(torch.from_numpy(fields["params"]), torch.from_numpy(fields["action"])).numpy()
+        fields.update(log_prob=log_prob, value=value, advantage=advantage, target=target)
+        return rollout
+
+    def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
+        """Epochs of shuffled minibatches, ended by `target_kl`."""
+        self.kl_exceeded = False
+        for epoch in range(self.cfg.epochs):
+            minibatches = list(memory.minibatches(self.cfg.minibatch_size, FIELDS))
+            for i, batch in enumerate(minibatches):
+                if self.kl_exceeded:
+                    return
+                self.last_of_rollout = epoch == self.cfg.epochs - 1 and i == len(minibatches) - 1
+                yield batch
+
+    def update(self, batch: Batch) -> Update:
+        """One minibatch; statistics are computed in a rollout's last, and where `target_kl` needs them."""
+        cfg = self.cfg
+        c = losses.PPOCoefficients(
+            self.clip_coef, cfg.vf_coef, cfg.ent_coef, cfg.normalize_advantage, cfg.clip_value
+        )
+        policy, value, back = self.net.tape(batch.obs)
+        watched = cfg.target_kl is not None
+        head = losses.ppo_head(self.dist, policy, value, batch, c, stats=self.last_of_rollout or watched)
+        if cfg.target_kl is not None and head.stats["approx_kl"] > 1.5 * cfg.target_kl:
+            self.kl_exceeded = True  # before the step: the policy stays where it is
+            return Update({**self.rollout_metrics, **head.stats})
+        back(head.d_policy, head.d_value)
+        self.optim.step()
+        if not head.stats:
+            return Update()
+        return Update({**self.rollout_metrics, **head.stats, "grad_norm": self.optim.grad_norm})
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """See `Algorithm`."""
+        return self.net.state_dict()
+
+    def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
+        """See `Algorithm`."""
+        self.net.load_state_dict(weights)
+
+    def state_dict(self) -> State:
+        """Adam's moments: the rest follows from the config and the frames."""
+        return {"optim": self.optim.state_dict()}
+
+    def load_state_dict(self, state: State) -> None:
+        """See `Algorithm`."""
+        self.optim.load_state_dict(state["optim"])

@@ -1,0 +1,21 @@
+"""Every algorithm: the dataclass of its configuration -> its class, imported when it is chosen."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rlkit.algos.base import Algorithm, Setting
+    from rlkit.config.algo import AlgoConfig
+
+ALGORITHMS = {
+    "PPOConfig": "rlkit.algos.ppo.PPO",
+}
+
+
+def build(cfg: AlgoConfig, setting: Setting) -> Algorithm:
+    """The algorithm that a config asks for."""
+    module, _, name = ALGORITHMS[type(cfg).__name__].rpartition(".")
+    algorithm: Algorithm = getattr(import_module(module), name)(cfg, setting)
+    return algorithm

@@ -1,0 +1,36 @@
+"""Configuration of the networks, mirrored by conf/net."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rlkit.config.checks import Checked
+
+Activation = Literal["tanh", "relu", "elu", "gelu", "leaky_relu", "selu", "sigmoid", "silu"]
+
+
+@dataclass(kw_only=True)
+class NetConfig(Checked):
+    """What every network has."""
+
+    prefix = "net."
+
+    name: str
+
+
+@dataclass(kw_only=True)
+class MLPConfig(NetConfig):
+    """A multi-layer perceptron; actor and critic have one each."""
+
+    name: str = "mlp"
+    hidden: list[int] = field(default_factory=lambda: [64, 64])
+    """Widths of the hidden layers, from the observation on; [] is a linear map."""
+    activation: Activation = "tanh"
+    """After each hidden layer. tanh and relu without layer norm run on the fast dense core."""
+    layer_norm: bool = False
+    """Normalise each hidden layer before its activation (Ba et al. 2016, arXiv:1607.06450)."""
+
+    def __post_init__(self) -> None:
+        if any(width < 1 for width in self.hidden):
+            raise self.reject("hidden", "a list of widths of at least 1, such as [64,64]")

@@ -1,0 +1,132 @@
+"""The whole configuration of a run: what `compose` returns and `train` takes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from rlkit.config.algo import AlgoConfig
+from rlkit.config.checks import Checked, Whole
+from rlkit.config.env import EnvConfig
+from rlkit.config.memory import MemoryConfig
+from rlkit.config.net import NetConfig
+from rlkit.config.search import SearchConfig
+
+
+@dataclass(kw_only=True)
+class EvalConfig(Checked):
+    """How a policy is scored, always on environments and seeds of their own."""
+
+    prefix = "eval."
+
+    every_frames: Whole | None = None
+    """Frames between evaluations during training; null: a tenth of the budget."""
+    periodic_episodes: Whole = 20
+    """Episodes of each evaluation during training."""
+    episodes: Whole = 100
+    """Episodes of the final evaluation, which gives the score."""
+    deterministic: bool = True
+    """Score the mode of the policy; false: sample from it."""
+
+    def __post_init__(self) -> None:
+        self.whole("every_frames", "periodic_episodes", "episodes")
+
+
+@dataclass(kw_only=True)
+class LogConfig(Checked):
+    """When rows are written and lines printed."""
+
+    prefix = "log."
+
+    every_frames: Whole | None = None
+    """Frames between rows of metrics.jsonl; null: a hundredth of the budget."""
+    console_seconds: float = 5.0
+    """Seconds between progress lines where there is no terminal."""
+
+    def __post_init__(self) -> None:
+        self.whole("every_frames")
+        self.real("console_seconds", above=0)
+
+
+@dataclass(kw_only=True)
+class CheckpointConfig(Checked):
+    """When the state is saved."""
+
+    prefix = "checkpoint."
+
+    every_frames: Whole = 50_000
+    """Frames between checkpoints; one more is written at the end and on Ctrl-C."""
+    keep: Whole = 2
+    """How many are kept; at least two, so that one is valid while the next is written."""
+
+    def __post_init__(self) -> None:
+        self.whole("every_frames")
+        self.whole("keep", low=2)
+
+
+@dataclass(kw_only=True)
+class RunConfig(Checked):
+    """One trial: an algorithm on an environment, over `seeds` seeds."""
+
+    algo: AlgoConfig
+    env: EnvConfig
+    net: NetConfig
+    critic_net: NetConfig | None = None
+    """The critic's network where it differs from the actor's (`net`)."""
+    memory: MemoryConfig
+    search: SearchConfig = field(default_factory=SearchConfig)
+    name: str | None = None
+    """Folder of the run below `runs/`; by default the algorithm and the environment's id."""
+    seed: Whole = 0
+    """Root of every random stream of the first session."""
+    seeds: Whole = 1
+    """Sessions of the trial: seed, seed+1, ..."""
+    frames: Whole = 100_000
+    """Budget: transitions, summed over the parallel environments."""
+    num_envs: Whole = 8
+    """Parallel environments of a session."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps. For small networks the CPU is faster, and auto takes it."""
+    threads: Whole = 1
+    """CPU threads of one session. Part of the result: another number sums in another order."""
+    deterministic: bool = False
+    """Ask CUDA for deterministic kernels too; CPU runs always are."""
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+
+    def __post_init__(self) -> None:
+        self.whole("seed", low=0, high=2**31 - 1)
+        self.whole("seeds", high=10_000)
+        self.whole("frames", "num_envs", "threads")
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
+            raise self.reject("device", "auto, cpu, mps, cuda, or cuda:<number>")
+        if self.name is None:
+            self.name = f"{self.algo.name}_{slug(self.env.id or self.env.name)}"
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", self.name):
+            raise self.reject("name", "letters, digits, '_', '-' and '.', and '/' for a folder below runs/")
+
+    @property
+    def label(self) -> str:
+        """The name, which is never None once the configuration has been checked."""
+        return self.name or ""
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds of the sessions."""
+        return list(range(self.seed, self.seed + self.seeds))
+
+    @property
+    def eval_every_frames(self) -> int:
+        """Frames between evaluations."""
+        return self.eval.every_frames or max(1, self.frames // 10)
+
+    @property
+    def log_every_frames(self) -> int:
+        """Frames between metric rows."""
+        return self.log.every_frames or max(1, self.frames // 100)
+
+
+def slug(text: str) -> str:
+    """A name fit for a folder: `ALE/Pong-v5` becomes `ale_pong_v5`, `CartPole-v1` `cartpole_v1`."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")

@@ -1,0 +1,141 @@
+"""From YAML groups and overrides to one checked `RunConfig`. The one place that knows Hydra, with `cli/app`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from rlkit.config import algo, complaints, env, memory, net, run, search
+from rlkit.errors import ConfigError, RunFolderError
+
+SCHEMAS: dict[str, dict[str, type]] = {
+    "algo": {"ppo": algo.PPOConfig},
+    "env": {"env": env.EnvConfig},
+    "net": {"mlp": net.MLPConfig},
+    "memory": {"rollout": memory.RolloutConfig},
+    "search": {"search": search.SearchConfig},
+}
+"""Group -> schema name -> dataclass. The groups are stored as `schema/<group>`, so `algo=` lists algorithms only."""
+
+GROUPS = ("algo", "env", "net", "memory", "search", "tuned")
+
+
+def conf_dir() -> Path:
+    """The folder of YAML groups: the wheel's copy, else the checkout's."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "conf", package.parents[1] / "conf"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise ConfigError("conf/ was found neither in the installed package nor beside src/; reinstall rlkit")
+
+
+def register() -> None:
+    """Put the schemas into Hydra's store, under names that `conf/**/*.yaml` refers to."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=run.RunConfig, replace=True)
+    for group, classes in SCHEMAS.items():
+        for name, node in classes.items():
+            store.store(group=f"schema/{group}", name=name, node=node, replace=True)
+
+
+def compose(
+    overrides: Sequence[str] = (), *, base: str | Path | None = None, config_dir: str | Path | None = None
+) -> run.RunConfig:
+    """The configuration that `rlkit <overrides>` would run.
+
+    Args:
+        overrides: as on the command line, `["algo=ppo", "env=cartpole", "seeds=4"]`.
+        base: a `config.yaml` of a run; overrides then change its values, and cannot choose other groups.
+        config_dir: a folder with groups of your own, searched beside rlkit's.
+
+    Raises:
+        ConfigError: a key, a value or a choice is not accepted.
+    """
+    if base is not None:
+        with complaints.short():
+            return _from_file(Path(base), overrides)
+    extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    with complaints.short(config_folders(config_dir)), _hydra():
+        return to_config(hydra_compose("config", [*extra, *opened(overrides)]))
+
+
+def config_folders(config_dir: str | Path | None = None) -> list[Path]:
+    """Where groups are looked for: rlkit's own, `./conf`, and the folder that the user named."""
+    return [conf_dir(), Path.cwd() / "conf", *([Path(config_dir)] if config_dir else [])]
+
+
+def opened(overrides: Sequence[str]) -> list[str]:
+    """Overrides with `env.kwargs.anything=` let in: those keys belong to the environment, not to rlkit."""
+    return [f"++{o}" if o.startswith("env.kwargs") else o for o in overrides]
+
+
+def to_config(cfg: DictConfig) -> run.RunConfig:
+    """A composed Hydra config as checked dataclasses."""
+    complaints.reject_unknown(cfg)
+    complaints.reject_missing(cfg)
+    config = OmegaConf.to_object(cfg)
+    assert isinstance(config, run.RunConfig)
+    return config
+
+
+def to_yaml(config: run.RunConfig) -> str:
+    """The configuration as the text of `config.yaml`."""
+    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True, width=120)
+
+
+@contextlib.contextmanager
+def _hydra() -> Iterator[None]:
+    """Hydra's compose API over conf/, also from within a running Hydra job."""
+    register()
+    outer = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_dir())):
+            yield
+    finally:
+        GlobalHydra.instance().clear()
+        if outer is not None:
+            GlobalHydra.instance().hydra = outer
+
+
+def _from_file(path: Path, overrides: Sequence[str]) -> run.RunConfig:
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read ({error.strerror}); is this a run folder?") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds no configuration")
+    cfg = OmegaConf.structured(run.RunConfig)
+    for group, classes in SCHEMAS.items():
+        for key in (group, "critic_net") if group == "net" else (group,):
+            if isinstance(values.get(key), dict):
+                cfg[key] = OmegaConf.structured(_by_name(values[key].get("name"), classes, f"{path}: {key}"))
+    cfg.merge_with(OmegaConf.create(values))
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        if override.is_sweep_override() or override.is_delete():
+            raise ConfigError(f"{override.input_line}: a saved run takes plain key=value overrides")
+        key = override.get_key_element()
+        if key in GROUPS and not isinstance(override.value(), dict):
+            raise ConfigError(f"{key}={override.value()}: a saved run keeps its {key}; start a new run to change it")
+        OmegaConf.update(cfg, key, override.value(), force_add=False)
+    return to_config(cfg)
+
+
+def _by_name(name: Any, classes: dict[str, type], where: str) -> type:
+    """The dataclass whose default name this is; a group with one class has it for every name (`env`)."""
+    if name in classes:
+        return classes[name]
+    if len(classes) == 1 and next(iter(classes)) in ("env", "search"):
+        return next(iter(classes.values()))
+    raise ConfigError(f"{where}.name={name} is not known\n  accepted: {', '.join(classes)}")

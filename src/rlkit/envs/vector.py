@@ -1,0 +1,189 @@
+"""`N` environments that rlkit resets itself, with episode statistics and exact resume.
+
+Gymnasium's vector environments reset by themselves and then return, depending on a mode, a filler transition or the
+first observation of the next episode. Here `step` gives what happened, and nothing else: the true successor, then a
+reset of the rows that ended, each with a seed derived from (root seed, environment, episode). So the state of every
+environment is a function of its episode's seed and the actions since, and replaying these brings it back exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from typing import TYPE_CHECKING
+
+import numpy as np
+from gymnasium import spaces
+from loguru import logger
+
+from rlkit.errors import CheckpointError, EnvError
+from rlkit.seeding import episode_seed
+from rlkit.types import State, Transition
+
+if TYPE_CHECKING:
+    from rlkit.envs.backends import Backend
+    from rlkit.types import Array
+
+WINDOW = 100
+"""Episodes over which training returns are averaged."""
+
+
+class VectorEnv:
+    """The training environments of one session.
+
+    Args:
+        backend: steps them.
+        root: the session's seed.
+    """
+
+    def __init__(self, backend: Backend, root: int) -> None:
+        self.backend, self.root = backend, root
+        self.num_envs = backend.num_envs
+        self.to_env = ActionMap(backend.action)
+        self.episode = np.zeros(self.num_envs, np.int64)  # [N] number of each environment's current episode
+        self.returns = np.zeros(self.num_envs)  # [N] of the current episodes
+        self.lengths = np.zeros(self.num_envs, np.int64)
+        self.recent_returns: deque[float] = deque(maxlen=WINDOW)
+        self.recent_lengths: deque[int] = deque(maxlen=WINDOW)
+        self.finished = 0
+        self.actions: list[Array] = []  # since the oldest current episode began
+        self.obs = self._reset(range(self.num_envs))
+
+    def step(self, action: Array) -> Transition:
+        """Step all, reset those that ended; `obs` is then where the next actions are taken.
+
+        Args:
+            action: `[N, ...]`, continuous ones in [-1, 1].
+        """
+        env_action = self.to_env(action)
+        self.actions.append(env_action)
+        next_obs, reward, terminated, truncated = self.backend.step(env_action)
+        boundary = terminated | truncated
+        self.returns += reward
+        self.lengths += 1
+        if not boundary.any():
+            self.obs = next_obs
+            return Transition(reward, terminated, boundary, NO_ROWS, next_obs[:0])
+        cut = boundary.nonzero()[0]
+        cut_obs = next_obs[cut]
+        self.recent_returns.extend(self.returns[cut].tolist())
+        self.recent_lengths.extend(self.lengths[cut].tolist())
+        self.finished += len(cut)
+        self.episode[cut] += 1
+        self.returns[cut] = 0
+        self.lengths[cut] = 0
+        self.obs = self._reset(cut.tolist())
+        if len(self.actions) > 2 * (longest := int(self.lengths.max())) + 1000:
+            del self.actions[: len(self.actions) - longest]
+        return Transition(reward, terminated, boundary, cut, cut_obs)
+
+    def _reset(self, rows: range | list[int]) -> Array:
+        return self.backend.reset(rows, [episode_seed(self.root, i, int(self.episode[i])) for i in rows])
+
+    def state_dict(self) -> State:
+        """What brings every environment back: episode numbers, and the actions since the oldest of them began."""
+        longest = int(self.lengths.max())
+        actions = self.actions[len(self.actions) - longest :]
+        return {
+            "episode": self.episode,
+            "lengths": self.lengths,
+            "returns": self.returns,
+            "actions": np.stack(actions) if actions else np.zeros((0, self.num_envs)),
+            "recent_returns": list(self.recent_returns),
+            "recent_lengths": list(self.recent_lengths),
+            "finished": self.finished,
+            "obs_hash": self._hash(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Replay every environment to where it was."""
+        if len(state["episode"]) != self.num_envs:
+            raise CheckpointError(f"the checkpoint has {len(state['episode'])} environments, the run {self.num_envs}")
+        self.episode = state["episode"].copy()
+        self.lengths, self.returns = state["lengths"].copy(), state["returns"].copy()
+        self.recent_returns = deque(state["recent_returns"], maxlen=WINDOW)
+        self.recent_lengths = deque(state["recent_lengths"], maxlen=WINDOW)
+        self.finished = state["finished"]
+        self.actions = list(state["actions"])
+        self.obs = self._replay()
+        if self._hash() != state["obs_hash"]:
+            logger.warning(
+                "the environment does not repeat itself: after replaying its actions it is elsewhere. "
+                "New episodes begin, and this run will not equal an uninterrupted one."
+            )
+            self.episode += 1
+            self.returns[:] = 0
+            self.lengths[:] = 0
+            self.actions = []
+            self.obs = self._reset(range(self.num_envs))
+
+    def _replay(self) -> Array:
+        """Lock-step: each row joins when the others have its number of steps left; until then it idles."""
+        obs = self._reset(range(self.num_envs))
+        total = len(self.actions)
+        for t, action in enumerate(self.actions):
+            obs, _, terminated, truncated = self.backend.step(action)
+            left = total - t - 1
+            starting = (self.lengths == left) & (self.lengths < total)
+            ended_idling = (terminated | truncated) & (self.lengths <= left)
+            if rows := np.flatnonzero(starting | ended_idling).tolist():
+                obs = self._reset(rows)
+        return obs
+
+    def _hash(self) -> str:
+        return hashlib.sha256(np.ascontiguousarray(self.obs).tobytes()).hexdigest()
+
+    def check(self, obs: Array, reward: Array) -> None:
+        """Refuse observations `[T + 1, N, ...]` and rewards `[T, N]` that are not finite.
+
+        Raises:
+            EnvError: naming the environment and its episode's seed.
+        """
+        for name, values in (("observation", obs), ("reward", reward)):
+            if not np.isfinite(values).all():
+                bad = np.argwhere(~np.isfinite(values))[0]
+                row = int(bad[1])
+                raise EnvError(
+                    f"environment {row} of {self.num_envs} returned a {name} that is not finite, "
+                    f"{len(values) - int(bad[0])} steps before now; the seed of its current episode is "
+                    f"{episode_seed(self.root, row, int(self.episode[row]))}"
+                )
+
+    def close(self) -> None:
+        """Close the backend."""
+        self.backend.close()
+
+
+NO_ROWS = np.zeros(0, np.int64)
+
+
+class ActionMap:
+    """From a policy's actions to the environment's.
+
+    Bounded dimensions of a Box are clipped to [-1, 1] and scaled to the bounds; unbounded ones pass as they are.
+    Discrete actions are shifted to the space's first.
+    """
+
+    def __init__(self, space: spaces.Space[object]) -> None:
+        self.space = space
+        if isinstance(space, spaces.Box):
+            self.shape = space.shape
+            self.dtype = space.dtype
+            bounded = np.isfinite(space.low) & np.isfinite(space.high)
+            self.all_bounded = bool(bounded.all())
+            self.bounded = bounded.reshape(-1)
+            low, high = np.where(bounded, space.low, -1.0), np.where(bounded, space.high, 1.0)
+            self.middle = ((high + low) / 2).reshape(-1).astype(np.float32)
+            self.half = ((high - low) / 2).reshape(-1).astype(np.float32)
+        elif isinstance(space, spaces.Discrete):
+            self.start = int(space.start)
+
+    def __call__(self, action: Array) -> Array:
+        """`[N, ...]` to `[N, ...]`; a new array."""
+        if isinstance(self.space, spaces.Discrete):
+            return action + self.start
+        flat = action.reshape(len(action), -1)
+        scaled = np.clip(flat, -1.0, 1.0) * self.half + self.middle
+        if not self.all_bounded:
+            scaled = np.where(self.bounded, scaled, flat)
+        return scaled.reshape(len(action), *self.shape).astype(self.dtype, copy=False)

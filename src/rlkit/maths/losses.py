@@ -1,0 +1,142 @@
+"""Losses as pure functions of tensors, and their heads.
+
+A loss gives a scalar and its statistics. A head gives the loss's gradient at the network's outputs instead:
+in closed form where the distribution has one (`ppo_head`), and by autograd for anything else (`by_autograd`). A test
+holds the two equal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rlkit.maths.distributions import Distribution
+    from rlkit.types import Batch
+
+
+class PPOCoefficients(NamedTuple):
+    """The numbers in PPO's loss."""
+
+    clip: float
+    vf: float
+    ent: float
+    normalize: bool
+    clip_value: bool
+
+
+class Head(NamedTuple):
+    """A loss's gradient at the outputs of actor and critic, and what is worth logging of it."""
+
+    d_policy: Tensor  # [B, P]
+    d_value: Tensor  # [B]
+    stats: dict[str, Tensor]  # scalars
+
+
+def ppo_loss(
+    dist: Distribution, policy: Tensor, value: Tensor, batch: Batch, c: PPOCoefficients
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The clipped surrogate objective with value loss and entropy bonus (arXiv:1707.06347, eq. 7 and 9), negated.
+
+    `mean(max(-A r, -A clip(r, 1 - eps, 1 + eps))) + vf mean((V - R)^2) - ent mean(H)`, `r = pi(a) / pi_old(a)`.
+    With `clip_value`, the squared error is the larger of that of V and of V clipped to within eps of the old V.
+
+    Args:
+        dist: the policy's distribution.
+        policy: `[B, P]`, its parameters.
+        value: `[B]`.
+        batch: `action`, `log_prob` (old), `advantage`, `target`, and with `clip_value` the old `value`.
+        c: the coefficients.
+
+    Returns:
+        The loss, a scalar with gradient, and the statistics of `ppo_stats`.
+    """
+    log_ratio = dist.log_prob(policy, batch.action) - batch.log_prob
+    ratio = log_ratio.exp()
+    advantage = standardise(batch.advantage) if c.normalize else batch.advantage
+    surrogate = -torch.min(advantage * ratio, advantage * ratio.clamp(1 - c.clip, 1 + c.clip)).mean()
+    squared_error = (value - batch.target).square()
+    if c.clip_value:
+        near_old = batch.value + (value - batch.value).clamp(-c.clip, c.clip)
+        squared_error = torch.max(squared_error, (near_old - batch.target).square())
+    value_loss = squared_error.mean()
+    entropy = dist.entropy(policy).mean()
+    loss = surrogate + c.vf * value_loss - c.ent * entropy
+    return loss, ppo_stats(surrogate, value_loss, entropy, log_ratio, ratio, c.clip)
+
+
+def ppo_head(dist: Distribution, policy: Tensor, value: Tensor, batch: Batch, c: PPOCoefficients, *, stats: bool) -> Head:
+    """The gradient of `ppo_loss` at its outputs, in closed form.
+
+    The surrogate's derivative by the log-probability is `-A r / B` where the ratio is not clipped, else 0.
+
+    Args:
+        dist: the policy's distribution.
+        policy: `[B, P]`, without gradient.
+        value: `[B]`, without gradient.
+        batch: as for `ppo_loss`.
+        c: the coefficients.
+        stats: compute the statistics too, which costs as much again.
+    """
+    rows = len(value)
+    log_prob, back = dist.tape(policy, batch.action)
+    log_ratio = log_prob - batch.log_prob
+    ratio = log_ratio.exp()
+    advantage = standardise(batch.advantage) if c.normalize else batch.advantage
+    gain = advantage * ratio
+    clipped_gain = advantage * ratio.clamp(1 - c.clip, 1 + c.clip)
+    d_policy = back(gain * (gain <= clipped_gain) * (-1 / rows), -c.ent / rows)
+    error = value - batch.target
+    if c.clip_value:
+        error_near_old = batch.value + (value - batch.value).clamp(-c.clip, c.clip) - batch.target
+        inside = (value - batch.value).abs() <= c.clip
+        # The larger square rules; where it is the clipped one, it moves with V only inside the interval.
+        d_value = torch.where(error.square() >= error_near_old.square(), error, error_near_old * inside)
+        d_value = d_value * (2 * c.vf / rows)
+    else:
+        error_near_old = error
+        d_value = error * (2 * c.vf / rows)
+    if not stats:
+        return Head(d_policy, d_value, {})
+    surrogate = -torch.min(gain, clipped_gain).mean()
+    value_loss = torch.max(error.square(), error_near_old.square()).mean()
+    entropy = dist.entropy(policy).mean()
+    return Head(d_policy, d_value, ppo_stats(surrogate, value_loss, entropy, log_ratio, ratio, c.clip))
+
+
+def by_autograd(dist: Distribution, policy: Tensor, value: Tensor, batch: Batch, c: PPOCoefficients) -> Head:
+    """`ppo_head` for any distribution, through autograd: the oracle of the closed form."""
+    policy, value = policy.detach().requires_grad_(), value.detach().requires_grad_()
+    loss, stats = ppo_loss(dist, policy, value, batch, c)
+    d_policy, d_value = torch.autograd.grad(loss, (policy, value))
+    return Head(d_policy, d_value, {name: s.detach() for name, s in stats.items()})
+
+
+def ppo_stats(
+    surrogate: Tensor, value_loss: Tensor, entropy: Tensor, log_ratio: Tensor, ratio: Tensor, clip: float
+) -> dict[str, Tensor]:
+    """What PPO logs; `approx_kl = mean(r - 1 - log r)` is Schulman's low-variance estimate of KL(old, new)."""
+    return {
+        "policy_loss": surrogate,
+        "value_loss": value_loss,
+        "entropy": entropy,
+        "approx_kl": (ratio - 1 - log_ratio).mean(),
+        "clip_fraction": ((ratio - 1).abs() > clip).float().mean(),
+    }
+
+
+def standardise(x: Tensor, eps: float = 1e-8) -> Tensor:
+    """`(x - mean) / (std + eps)` with the sample's standard deviation; a single row becomes 0."""
+    if len(x) < 2:
+        return torch.zeros_like(x)
+    var, mean = torch.var_mean(x)
+    return (x - mean) / (var.sqrt() + eps)
+
+
+def explained_variance(prediction: Tensor, target: Tensor) -> float:
+    """`1 - Var(target - prediction) / Var(target)`: 1 is perfect, 0 no better than a constant; NaN if that is all."""
+    var = target.var()
+    return float("nan") if len(target) < 2 or var == 0 else float(1 - (target - prediction).var() / var)

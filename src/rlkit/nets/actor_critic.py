@@ -1,0 +1,108 @@
+"""A policy and a value function on one flat vector of parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from rlkit.nets.build import Net, build
+from rlkit.nets.optim import Flat
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rlkit.config.net import NetConfig
+    from rlkit.maths.distributions import Distribution
+    from rlkit.types import Array, Back, Floats
+
+
+class ActorCritic:
+    """Actor and critic over the same observation: stacked where they have the same shape, else two networks.
+
+    Args:
+        net: the actor's shape, and the critic's unless `critic_net` is given.
+        critic_net: the critic's shape where it differs.
+        obs_size: width of the flattened observation.
+        dist: the policy's distribution; its `free` parameters are learnt beside the networks.
+        free_init: their first value (a log standard deviation).
+        generator: the random stream of the initialisation.
+        device: where parameters and updates live.
+    """
+
+    def __init__(
+        self,
+        net: NetConfig,
+        critic_net: NetConfig | None,
+        *,
+        obs_size: int,
+        dist: Distribution,
+        free_init: float,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> None:
+        self.dist, self.device = dist, device
+        # Gains of the last layers: 0.01 for a nearly uniform first policy, 1 for the value.
+        names, outputs, gains = ("actor", "critic"), (dist.outputs, 1), (0.01, 1.0)
+        split = [slice(0, 2)] if critic_net is None or critic_net == net else [slice(0, 1), slice(1, 2)]
+        self.nets: list[Net] = [
+            build(cfg, names=names[s], inputs=obs_size, outputs=outputs[s], gains=gains[s], generator=generator)
+            for s, cfg in zip(split, [net, critic_net or net], strict=False)
+        ]
+        sizes = {f"net{i}": n.size for i, n in enumerate(self.nets)}
+        self.flat = Flat({**sizes, "free": dist.free}, device)
+        for i, n in enumerate(self.nets):
+            n.bind(self.flat.slots[f"net{i}"])
+        self.free = self.flat.slots["free"]
+        self.free.weight.fill_(free_init)
+
+    def policy(self, obs: Array) -> Floats:
+        """Parameters `[N, P]` of the policy for observations `[N, I]`: what acting needs."""
+        params = self.nets[0].infer(obs, 0)
+        if not self.dist.free:
+            return params
+        free = np.broadcast_to(self.free.weight.cpu().numpy(), (len(params), self.dist.free))
+        return np.concatenate([params, free], -1)
+
+    def value(self, obs: Array) -> Floats:
+        """Values `[B]` for observations `[B, I]`."""
+        last = self.nets[-1]
+        return last.infer(obs, 1 if len(self.nets) == 1 else 0)[:, 0]
+
+    def tape(self, obs: Tensor) -> tuple[Tensor, Tensor, Back]:
+        """Policy parameters `[B, P]`, values `[B]`, and `back(d_policy [B, P], d_value [B])`."""
+        if len(self.nets) == 1:
+            (policy, value), pull = self.nets[0].tape(obs)
+        else:
+            (policy,), pull_policy = self.nets[0].tape(obs)
+            (value,), pull_value = self.nets[1].tape(obs)
+        free = self.dist.free
+        if free:
+            policy = torch.cat([policy, self.free.weight.expand(len(obs), -1)], -1)
+
+        def back(d_policy: Tensor, d_value: Tensor) -> None:
+            if free:
+                d_free = d_policy[:, -free:].sum(0)
+                self.free.grad.copy_(d_free if self.free.fresh else self.free.grad + d_free)
+                self.free.fresh = False
+                d_policy = d_policy[:, :-free]
+            if len(self.nets) == 1:
+                pull([d_policy, d_value.unsqueeze(-1)])
+            else:
+                pull_policy([d_policy])
+                pull_value([d_value.unsqueeze(-1)])
+
+        return policy, value.squeeze(-1), back
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Weights by ordinary names: `actor.0.weight`, `critic.0.weight`, `log_std`."""
+        state = {name: w for net in self.nets for name, w in net.state_dict().items()}
+        return {**state, "log_std": self.free.weight} if self.dist.free else state
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Copy weights in."""
+        for net in self.nets:
+            net.load_state_dict({name: state[name] for name in net.state_dict()})
+        if self.dist.free:
+            self.free.weight.copy_(state["log_std"])

@@ -1,0 +1,164 @@
+"""Stacked multi-layer perceptrons with a backward pass by hand: the fast path of every plain MLP.
+
+`K` networks of the same hidden widths run as one batched matrix product a layer. Each layer's weight is `[K, out, in]`,
+its bias `[K, 1, out]`, its hidden values `[K, B, out]`; the last layer is as wide as the widest of the networks'
+outputs. The rows of a narrower output are zero, get no gradient, and appear nowhere outside of this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from rlkit.config.net import MLPConfig
+from rlkit.nets.kernels import kernels_for
+from rlkit.nets.optim import Slot
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rlkit.types import Array, Back, Floats
+
+
+class Scratch:
+    """Outputs and gradients of every layer for one batch size, reused by every update of that size."""
+
+    def __init__(self, widths: Sequence[int], outputs: Sequence[int], rows: int, device: torch.device) -> None:
+        kernels = kernels_for(device)
+        # zeros: the columns of the last layer that a narrower network does not have stay zero
+        self.outs = [kernels.view(torch.zeros(len(outputs), rows, w, device=device)) for w in widths]
+        self.d_outs = [kernels.view(torch.zeros(len(outputs), rows, w, device=device)) for w in widths]
+        self.out_of = [kernels.tensor(self.outs[-1][k, :, :o]) for k, o in enumerate(outputs)]
+        self.d_out_of = [kernels.tensor(self.d_outs[-1][k, :, :o]) for k, o in enumerate(outputs)]
+        self.tapes = 0
+
+
+class Dense:
+    """`K` plain MLPs over the same input; see `nets.build.Net` for the contract.
+
+    Args:
+        names: of the networks; they lead the entries of `state_dict`.
+        inputs: width of the input.
+        hidden: widths of the hidden layers.
+        outputs: width of each network's output.
+        activation: `tanh` or `relu`.
+    """
+
+    def __init__(
+        self, names: Sequence[str], inputs: int, hidden: Sequence[int], outputs: Sequence[int], activation: str
+    ) -> None:
+        self.names, self.outputs, self.activation = list(names), list(outputs), activation
+        self.widths = [inputs, *hidden, max(outputs)]
+        self.per_network = sum((i + 1) * o for i, o in zip(self.widths, self.widths[1:], strict=False))
+        self.size = len(self.names) * self.per_network
+        self.bind(Slot(torch.zeros(self.size), torch.zeros(self.size)))
+
+    @staticmethod
+    def covers(cfg: MLPConfig) -> bool:
+        """Whether the dense core can stand for this config."""
+        return cfg.activation in ("tanh", "relu") and not cfg.layer_norm
+
+    def bind(self, slot: Slot) -> None:
+        """See `Net.bind`."""
+        if hasattr(self, "slot"):
+            slot.weight.copy_(self.slot.weight)
+        self.slot = slot
+        self.device = slot.weight.device
+        self.kernels = kernels_for(self.device)
+        self.weight, self.bias = self._views(self.kernels.view(slot.weight))
+        self.d_weight, self.d_bias = self._views(self.kernels.view(slot.grad))
+        self.activate = getattr(self.kernels, self.activation)
+        self.back_activate = getattr(self.kernels, f"back_{self.activation}")
+        self.scratch: dict[int, Scratch] = {}
+        self.acting = [  # [K][layer] -> weight^T [in, out] and bias [1, out] of one network alone
+            [
+                (w[k, :rows].T, b[k, :, :rows])
+                for w, b, rows in zip(self.weight, self.bias, [*self.widths[1:-1], self.outputs[k]], strict=True)
+            ]
+            for k in range(len(self.names))
+        ]
+
+    def _views(self, flat: Any) -> tuple[list[Any], list[Any]]:
+        rows = flat.reshape(len(self.names), self.per_network)
+        weights, biases, start = [], [], 0
+        for i, o in zip(self.widths, self.widths[1:], strict=False):
+            weights.append(rows[:, start : start + o * i].reshape(-1, o, i))
+            biases.append(rows[:, start + o * i : start + o * i + o].reshape(-1, 1, o))
+            start += o * i + o
+        return weights, biases
+
+    def tape(self, x: Tensor) -> tuple[Sequence[Tensor], Back]:
+        """See `Net.tape`. One tape a batch size is live at a time; using an older one raises."""
+        scratch = self.scratch.get(len(x))
+        if scratch is None:
+            scratch = Scratch(self.widths[1:], self.outputs, len(x), self.device)
+            self.scratch[len(x)] = scratch
+        scratch.tapes += 1
+        ticket = scratch.tapes
+        first = h = self.kernels.view(x.expand(len(self.names), *x.shape))
+        for layer, out in enumerate(scratch.outs):
+            self.kernels.affine(h, self.weight[layer], self.bias[layer], out)
+            if out is not scratch.outs[-1]:
+                self.activate(out)
+            h = out
+
+        def back(d_outs: Sequence[Tensor], params: bool = True, inputs: bool = False) -> Tensor | None:
+            if scratch.tapes != ticket:
+                raise RuntimeError("this tape is spent: another forward of the same batch size has overwritten it")
+            for mine, d in zip(scratch.d_out_of, d_outs, strict=True):
+                mine.copy_(d)
+            return self._pull(first, scratch, params, inputs)
+
+        return scratch.out_of, back
+
+    def _pull(self, x: Any, scratch: Scratch, params: bool, inputs: bool) -> Tensor | None:
+        d = scratch.d_outs[-1]
+        for layer in range(len(self.weight) - 1, -1, -1):
+            h = scratch.outs[layer - 1] if layer else x
+            if params:
+                self.kernels.back_affine(d, h, self.d_weight[layer], self.d_bias[layer], self.slot.fresh)
+            if layer:
+                d = self.kernels.back_input(d, self.weight[layer], scratch.d_outs[layer - 1])
+                self.back_activate(d, h)
+        if params:
+            self.slot.fresh = False
+        return self.kernels.tensor(self.kernels.back_input(d, self.weight[0]).sum(0)) if inputs else None
+
+    def infer(self, x: Array, k: int) -> Floats:
+        """See `Net.infer`: on the memory of the weights, without a copy on the CPU."""
+        h = self.kernels.view(torch.as_tensor(x, device=self.device)) if self.device.type != "cpu" else x
+        last = len(self.weight) - 1
+        for layer in range(last + 1):
+            weight, bias = self.acting[k][layer]
+            h = h @ weight
+            h += bias
+            if layer < last:
+                self.activate(h)
+        return h if self.device.type == "cpu" else h.cpu().numpy()  # type: ignore[no-any-return]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """See `Net.state_dict`; the entries are views of the flat weight."""
+        state: dict[str, Tensor] = {}
+        for k, name in enumerate(self.names):
+            for layer, (weight, bias) in enumerate(self.acting[k]):
+                state[f"{name}.{2 * layer}.weight"] = self.kernels.tensor(weight.T)
+                state[f"{name}.{2 * layer}.bias"] = self.kernels.tensor(bias[0])
+        return state
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """See `Net.load_state_dict`."""
+        for name, mine in self.state_dict().items():
+            mine.copy_(state[name])
+
+    def twin(self, k: int) -> nn.Sequential:
+        """Network `k` as ordinary modules with copies of the weights: for autograd, tests and export."""
+        layers: list[nn.Module] = []
+        for i, o in zip(self.widths[:-1], [*self.widths[1:-1], self.outputs[k]], strict=True):
+            layers += [nn.Linear(i, o), nn.ReLU() if self.activation == "relu" else nn.Tanh()]
+        twin = nn.Sequential(*layers[:-1])
+        prefix = f"{self.names[k]}."
+        twin.load_state_dict({n.removeprefix(prefix): v for n, v in self.state_dict().items() if n.startswith(prefix)})
+        return twin

@@ -1,0 +1,196 @@
+"""Checkpoints: folders that appear whole or not at all, hold no pickle, and are verified before they are trusted.
+
+`checkpoints/<frames>/` has a `manifest.json` with the size and SHA-256 of each file, `weights.safetensors`, and for
+every part of the state a `.safetensors` file with its arrays and a `.json` file with the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from loguru import logger
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from rlkit.errors import CheckpointError
+from rlkit.results.folder import SCHEMA, writing
+
+if TYPE_CHECKING:
+    from rlkit.types import State
+
+ARRAY = "__array__"
+"""In a part's JSON, `{"__array__": name}` stands for an array of its safetensors file."""
+
+
+def save(folder: Path, frames: int, weights: Mapping[str, torch.Tensor], parts: Mapping[str, State], keep: int) -> Path:
+    """Write a checkpoint, verify it, and only then remove all but the newest `keep`.
+
+    Args:
+        folder: `checkpoints/` of a session.
+        frames: names the checkpoint.
+        weights: the learnt weights.
+        parts: name -> state: nested dictionaries of numbers, texts, lists, arrays and tensors.
+        keep: how many valid checkpoints remain.
+
+    Raises:
+        RunFolderError: it cannot be written; those before are intact.
+        CheckpointError: it does not verify after being written.
+    """
+    files = {"weights.safetensors": save_tensors({n: w.detach().cpu().contiguous() for n, w in weights.items()})}
+    for name, state in parts.items():
+        arrays: dict[str, torch.Tensor] = {}
+        plain = _split(state, name, arrays)
+        files[f"{name}.json"] = json.dumps(plain).encode()
+        if arrays:
+            files[f"{name}.safetensors"] = save_tensors(arrays)
+    manifest = {"schema": SCHEMA, "frames": frames, "files": {n: _fingerprint(data) for n, data in files.items()}}
+    files["manifest.json"] = json.dumps(manifest, indent=1).encode()
+
+    target, partial = folder / str(frames), folder / f".partial-{frames}"
+    with writing(target):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        try:
+            for name, data in files.items():
+                with (partial / name).open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+            _sync_folder(partial)
+            if target.exists():  # the same frames again, after a resume
+                shutil.rmtree(target)
+            partial.rename(target)
+            _sync_folder(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        verify(target)
+        link = folder / ".latest"
+        link.unlink(missing_ok=True)
+        link.symlink_to(target.name)
+        link.replace(folder / "latest")
+        for old in _numbered(folder)[:-keep]:
+            shutil.rmtree(old)
+    return target
+
+
+def newest(folder: Path) -> Path | None:
+    """The newest checkpoint that verifies; those skipped are named in the log. None if there is none at all.
+
+    Raises:
+        CheckpointError: there are checkpoints, and none verifies.
+    """
+    problems = []
+    for path in reversed(_numbered(folder)):
+        try:
+            verify(path)
+        except CheckpointError as error:
+            problems.append(str(error))
+            continue
+        for problem in problems:
+            logger.warning("{}; going back to {}", problem, path.name)
+        return path
+    if problems:
+        raise CheckpointError("\n  ".join(["no checkpoint verifies; nothing was changed", *problems]))
+    return None
+
+
+def verify(path: Path) -> None:
+    """Check every file of a checkpoint against its manifest.
+
+    Raises:
+        CheckpointError: naming the file and what is wrong with it.
+    """
+    try:
+        manifest = json.loads((path / "manifest.json").read_bytes())
+        schema, files = manifest["schema"], dict(manifest["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} has no readable manifest.json ({type(error).__name__})") from error
+    if schema != SCHEMA:
+        raise CheckpointError(f"{path} has schema {schema}; this version of rlkit reads schema {SCHEMA}")
+    for name, wanted in files.items():
+        file = path / name
+        if Path(name).name != name or file.is_symlink() or not file.is_file():
+            raise CheckpointError(f"{file} is missing or is no plain file")
+        if (found := _fingerprint(file.read_bytes())) != wanted:
+            what = "truncated" if found["bytes"] < wanted["bytes"] else "altered"
+            raise CheckpointError(f"{file} is {what}: {found['bytes']} bytes of {wanted['bytes']}, or another hash")
+
+
+def load_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The weights of a verified checkpoint."""
+    return _tensors(path / "weights.safetensors")
+
+
+def load_parts(path: Path) -> dict[str, State]:
+    """The parts of a verified checkpoint, as given to `save`; arrays come back as NumPy arrays or torch tensors."""
+    parts = {}
+    for file in sorted(path.glob("*.json")):
+        if file.name != "manifest.json":
+            beside = file.with_suffix(".safetensors")
+            arrays = _tensors(beside) if beside.exists() else {}
+            parts[file.stem] = _join(json.loads(file.read_bytes()), arrays)
+    return parts
+
+
+def _split(value: Any, path: str, arrays: dict[str, torch.Tensor]) -> Any:
+    """The value with every array moved to `arrays` and a reference in its place."""
+    if isinstance(value, Mapping):
+        return {str(k): _split(v, f"{path}.{k}", arrays) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_split(v, f"{path}.{i}", arrays) for i, v in enumerate(value)]
+    if isinstance(value, np.ndarray):
+        arrays[path] = torch.from_numpy(np.ascontiguousarray(value))
+        return {ARRAY: path, "numpy": True}
+    if isinstance(value, torch.Tensor):
+        arrays[path] = value.detach().cpu().contiguous().clone()
+        return {ARRAY: path, "numpy": False}
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{path}: a {type(value).__name__} cannot go into a checkpoint")
+
+
+def _join(value: Any, arrays: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, dict):
+        if ARRAY in value:
+            array = arrays[value[ARRAY]]
+            return array.numpy() if value["numpy"] else array
+        return {k: _join(v, arrays) for k, v in value.items()}
+    return [_join(v, arrays) for v in value] if isinstance(value, list) else value
+
+
+def _tensors(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_tensors(file.read_bytes())  # type: ignore[no-any-return, unused-ignore]
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{file} cannot be read: {error}") from error
+
+
+def _numbered(folder: Path) -> list[Path]:
+    """The checkpoints of a folder by their frames, valid or not."""
+    if not folder.is_dir():
+        return []
+    return sorted((p for p in folder.iterdir() if p.name.isdigit() and p.is_dir()), key=lambda p: int(p.name))
+
+
+def _fingerprint(data: bytes) -> dict[str, Any]:
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
