@@ -1,1 +1,35 @@
-"""x."""
+"""rlkit: reinforcement-learning experiments that can be trusted and repeated.
+
+```python
+from rlkit import compose, train
+
+result = train(compose(["algo=ppo", "env=cartpole"]))
+print(result.final_return.mean)
+```
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rlkit.api import evaluate, train
+    from rlkit.config.schema import compose
+    from rlkit.training.agent import load
+
+__all__ = ["compose", "evaluate", "load", "train"]
+
+_HOMES = {
+    "compose": "rlkit.config.schema",
+    "evaluate": "rlkit.api",
+    "load": "rlkit.training.agent",
+    "train": "rlkit.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used, so that `rlkit --help` waits for nothing heavy."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rlkit' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -112,7 +112,7 @@ class Rollout:
 class Update:
     """What one `update` reports: metrics as tensors (read when a log line is written) and new priorities `[B]`."""
 
-    metrics: Mapping[str, Tensor | float] = field(default_factory=dict)
+    metrics: Mapping[str, Tensor | float | None] = field(default_factory=dict)
     priority: Tensor | None = None
 
 

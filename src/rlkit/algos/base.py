@@ -35,8 +35,12 @@ class Setting:
 class Algorithm(ABC):
     """One algorithm. It never sees the configuration of anything else, the logger or Hydra."""
 
+    rng: np.random.Generator
+    """The stream that actions are drawn from; an evaluation lends its own for a while."""
+
     def __init__(self, cfg: AlgoConfig, setting: Setting) -> None:
         self.spec = setting.spec
+        self.rng = setting.acting
 
     @property
     @abstractmethod

@@ -61,7 +61,6 @@ class PPO(Algorithm):
         super().__init__(cfg, setting)
         self.cfg = cfg
         self.total_frames = setting.total_frames
-        self.rng = setting.acting
         self.dist = distributions.for_space(setting.spec.action)
         self.net = ActorCritic(
             setting.net,
@@ -78,7 +77,7 @@ class PPO(Algorithm):
         self.clip_coef = cfg.clip_coef
         self.last_of_rollout = False
         self.kl_exceeded = False
-        self.rollout_metrics: dict[str, float] = {}
+        self.rollout_metrics: dict[str, float | None] = {}
 
     @property
     def rollout_steps(self) -> int:
@@ -119,7 +118,7 @@ class PPO(Algorithm):
         )
         target = advantage + value
         self.rollout_metrics = {
-            "explained_variance": losses.explained_variance(torch.from_numpy(value), torch.from_numpy(target)),
+            "explained_variance": losses.explained_variance(value, target),
             "learning_rate": self.optim.learning_rate,
             "clip_coef": self.clip_coef,
         }

@@ -56,6 +56,27 @@ def make(cfg: EnvConfig, num_envs: int, *, render_mode: str | None = None) -> tu
     )
 
 
+def check(cfg: EnvConfig) -> None:
+    """Make one environment and close it: what is wrong with it is said before a run folder exists.
+
+    Raises:
+        EnvError: as `make`.
+        ConfigError: as `make`.
+    """
+    make(cfg, 1)[0].close()
+
+
+def describe(space: gym.Space[Any]) -> str:
+    """A space in a few words."""
+    if isinstance(space, spaces.Discrete):
+        return f"one of {space.n}"
+    if isinstance(space, spaces.Box):
+        low, high = float(space.low.min()), float(space.high.max())
+        bounds = f" in [{low:g}, {high:g}]" if np.isfinite(low) and np.isfinite(high) else ""
+        return f"{' x '.join(map(str, space.shape))} numbers{bounds}"
+    return str(space)
+
+
 def _registered(env_id: str) -> Any:
     """Gymnasium's entry for an id; `package.module:EnvId` imports the module first."""
     if env_id.startswith("ALE/"):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rlkit.maths.distributions import Distribution
-    from rlkit.types import Batch
+    from rlkit.types import Batch, Floats
 
 
 class PPOCoefficients(NamedTuple):
@@ -136,7 +136,10 @@ def standardise(x: Tensor, eps: float = 1e-8) -> Tensor:
     return (x - mean) / (var.sqrt() + eps)
 
 
-def explained_variance(prediction: Tensor, target: Tensor) -> float:
-    """`1 - Var(target - prediction) / Var(target)`: 1 is perfect, 0 no better than a constant; NaN if that is all."""
+def explained_variance(prediction: Floats, target: Floats) -> float | None:
+    """`1 - Var(target - prediction) / Var(target)`: 1 is perfect, 0 no better than a constant.
+
+    None where the targets do not vary.
+    """
     var = target.var()
-    return float("nan") if len(target) < 2 or var == 0 else float(1 - (target - prediction).var() / var)
+    return float(1 - (target - prediction).var() / var) if var > 0 else None

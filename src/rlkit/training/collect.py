@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class Collector:
             "terminated": np.zeros((T, N), np.bool_),
             "boundary": np.zeros((T, N), np.bool_),
         }
-        self.env_seconds = 0.0
+        self.env_seconds = 0.0  # of the latest rollout
 
     def collect(self, frames: int) -> Rollout:
         """The next rollout; `frames` is the count before it."""
@@ -37,13 +38,17 @@ class Collector:
         cut_n: list[Any] = []
         cut_obs: list[Array] = []
         state: Any = None
+        clock = time.perf_counter
+        self.env_seconds = 0.0
         for t in range(self.steps):
             obs[t] = envs.obs
             action = algo.act(obs[t], state, frames=frames + t * envs.num_envs, explore=True)
             state = action.state
             for name, value in (("action", action.action), *action.extra.items()):
                 self._field(name, value)[t] = value
+            began = clock()
             step = envs.step(action.action)
+            self.env_seconds += clock() - began
             reward[t], terminated[t], boundary[t] = step.reward, step.terminated, step.boundary
             if len(step.cut):
                 cut_t += [t] * len(step.cut)

@@ -1,0 +1,187 @@
+"""What one sees of a run: a live panel on a terminal, a plain line every few seconds elsewhere, a card at the end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rlkit.config.run import RunConfig
+    from rlkit.training.progress import Progress
+
+PHASES = {"env": "environment", "policy": "policy", "learn": "learning", "eval": "evaluation", "other": "other"}
+SHOWN = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "explained_variance", "learning_rate")
+
+
+class Display:
+    """Shows the sessions of a trial while they run. Use as a context.
+
+    Args:
+        config: of the trial.
+        folder: of the run.
+        console: where to draw; by default standard output.
+    """
+
+    def __init__(self, config: RunConfig, folder: Path, console: Console | None = None) -> None:
+        self.config, self.folder = config, folder
+        self.console = console or Console(highlight=False)
+        self.sessions: dict[int, Progress] = {}
+        self.began = time.monotonic()
+        self.last_line = self.began
+        self.introduced = False
+        self.live: Live | None = None
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
+            self.live = Live(console=self.console, get_renderable=self._panel, refresh_per_second=4, transient=True)
+
+    def show(self, text: str) -> None:
+        """Print a line, above the panel where there is one."""
+        self.console.print(Text(text), soft_wrap=True)
+
+    def __enter__(self) -> Display:
+        if self.live is not None:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def facts(self, seed: int, facts: dict[str, Any]) -> None:
+        """Introduce the run, once for all its seeds."""
+        if self.introduced:
+            return
+        self.introduced = True
+        env, device, config = facts["env"], facts["device"], self.config
+        seeds = f"seed {config.seed}" if config.seeds == 1 else f"seeds {config.seed} to {config.seed + config.seeds - 1}"
+        logger.info("{} on {}: {}, {:,} frames", config.algo.name, env["id"], seeds, config.frames)
+        logger.info(
+            "{} environments ({}), observation: {}, action: {}", env["num_envs"], env["backend"], env["observation"], env["action"]
+        )
+        logger.info(
+            "device {} ({}), {} thread{} a session", device["name"], device["reason"], device["threads"], "s"[: device["threads"] > 1]
+        )
+        logger.info("folder {}", self.folder)
+
+    def progress(self, progress: Progress) -> None:
+        """Take note; where there is no terminal, print a line now and then."""
+        self.sessions[progress.seed] = progress
+        now = time.monotonic()
+        if self.live is None and now - self.last_line >= self.config.log.console_seconds:
+            self.last_line = now
+            for p in self.sessions.values():
+                logger.info(self._line(p))
+
+    def _line(self, p: Progress) -> str:
+        seed = f"seed {p.seed}: " if self.config.seeds > 1 else ""
+        scored = "" if math.isnan(p.eval_return) else f", evaluated {p.eval_return:.1f}"
+        return (
+            f"{seed}{p.frames:,} of {p.total_frames:,} frames ({p.frames / p.total_frames:.0%}), {p.fps:,.0f} a second, "
+            f"{_duration(p.seconds_left)} left, return {_number(p.return_100)}{scored}"
+        )
+
+    def _panel(self) -> Panel:
+        title = f"[bold]{self.config.algo.name}[/] on [bold]{self.config.env.id}[/]"
+        if not self.sessions:
+            return Panel(Text("starting ..."), title=title, title_align="left", width=min(100, self.console.width))
+        rows = Table.grid(padding=(0, 2), expand=True)
+        for name in ("seed", "done", "frames", "frames/s", "left", "return", "evaluated"):
+            rows.add_column(name, ratio=2 if name == "done" else None, justify="left" if name == "done" else "right")
+        rows.add_row(*(Text(t, style="dim") for t in ("seed", "", "frames", "frames/s", "left", "return", "evaluated")))
+        for p in sorted(self.sessions.values(), key=lambda p: p.seed):
+            rows.add_row(
+                str(p.seed),
+                ProgressBar(total=p.total_frames, completed=min(p.frames, p.total_frames)),
+                f"{p.frames:,}",
+                f"{p.fps:,.0f}",
+                _duration(p.seconds_left),
+                Text(_number(p.return_100), style="bold"),
+                _number(p.eval_return),
+            )
+        newest = max(self.sessions.values(), key=lambda p: p.frames)
+        split = "  ".join(f"{word} {newest.split[key]:.0%}" for key, word in PHASES.items())
+        losses = "  ".join(
+            f"{name} {newest.metrics[f'train/{name}']:.3g}"
+            for name in SHOWN
+            if newest.metrics.get(f"train/{name}") is not None
+        )
+        saved = f"saved at {newest.checkpoint_frames:,} frames" if newest.checkpoint_frames else "not saved yet"
+        notes = Text.assemble(
+            ("time     ", "dim"), split, "\n", ("losses   ", "dim"), losses or "-", "\n",
+            ("folder   ", "dim"), str(self.folder), f"  ({saved}; Ctrl-C saves and stops)",
+        )  # fmt: skip
+        return Panel(Group(rows, Text(), notes), title=title, title_align="left", width=min(110, self.console.width))
+
+
+def show_card(result: dict[str, Any], folder: Path, console: Console | None = None) -> None:
+    """The closing card: score, interval, protocol, folder, and what to do next."""
+    console = console or Console(highlight=False)
+    final, shown = result["final_return"], _relative(folder)
+    seeds = result["seeds"]
+    protocol = (
+        f"{final['episodes']} {'deterministic' if final['deterministic'] else 'sampled'} episodes a seed on "
+        f"{result['env_id']}, evaluation seeds {final['eval_seeds']}"
+    )
+    score = "not scored: stopped before the end" if final["mean"] is None else f"{final['mean']:.1f}"
+    if final["mean"] is not None:
+        interval = final["ci95"]
+        spread = f" ± {final['std']:.1f} over {'seeds' if len(seeds) > 1 else 'episodes'}"
+        score += spread + (f", 95 % interval {interval[0]:.1f} to {interval[1]:.1f}, IQM {final['iqm']:.1f}" if interval else "")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    table.add_row("score", Text(score, style="bold green" if result["status"] == "complete" else "bold yellow"))
+    table.add_row("protocol", protocol)
+    if len(seeds) > 1:
+        each = ", ".join(f"{s}: {_number(r)}" for s, r in zip(seeds, final["per_seed"], strict=True))
+        table.add_row("per seed", each)
+    training = result["train_return_100"]["mean"]
+    table.add_row("training", f"return {_number(training)} over the last 100 episodes, with exploration")
+    table.add_row(
+        "frames", f"{result['frames']:,} at {result['fps']:,.0f} a second; {_duration(result['wall_seconds'])} in all"
+    )
+    table.add_row("folder", shown)
+    table.add_row("resume", f"rlkit resume {shown}" + ("" if result["status"] == "stopped" else " frames=<more>"))
+    table.add_row("evaluate", f"rlkit evaluate {shown}")
+    table.add_row("play", f"rlkit play {shown} --video play.mp4")
+    title = f"{result['algo']} on {result['env_id']}: {result['status']}"
+    console.print(Panel(table, title=title, title_align="left", expand=False))
+
+
+def log_to(run_log: Path | None, show: Callable[[str], None]) -> None:
+    """Send the log to `show`, and with full detail to the run's `run.log`."""
+    logger.remove()
+    logger.add(lambda message: show(str(message).rstrip("\n")), format="{message}", level="INFO")
+    if run_log is not None:
+        logger.add(run_log, format="{time:YYYY-MM-DD HH:mm:ss.SSS} {level: <7} {message}", level="DEBUG")
+
+
+def _relative(path: Path) -> str:
+    """The path as the user would type it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.1f}"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None or math.isnan(seconds):
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s" if minutes else f"{seconds:.1f}s"
+

@@ -1,0 +1,163 @@
+"""Scoring a policy: in one place, on environments and seeds of its own, and always with its protocol beside it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rlkit import seeding
+from rlkit.envs.make import make
+from rlkit.envs.vector import ActionMap
+from rlkit.errors import EnvError
+from rlkit.results.stats import iqm
+
+if TYPE_CHECKING:
+    from rlkit.algos.base import Algorithm
+    from rlkit.config.env import EnvConfig
+
+
+PARALLEL = 16
+"""Environments of an evaluation. Fixed, so that a sampled evaluation is the same wherever it runs."""
+
+Player = Any
+"""`(obs [N, I], rng) -> action [N, ...]`."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a score was made."""
+
+    env_id: str
+    episodes: int
+    deterministic: bool
+    first_seed: int = seeding.EVAL_SEEDS
+    eval_seeds: str = "disjoint from training"
+
+    def __str__(self) -> str:
+        actions = "deterministic" if self.deterministic else "sampled"
+        return (
+            f"{self.env_id}, {self.episodes} {actions} episodes, evaluation seeds "
+            f"{self.first_seed} to {self.first_seed + self.episodes - 1} ({self.eval_seeds})"
+        )
+
+
+@dataclass(frozen=True)
+class Score:
+    """Undiscounted returns of whole episodes, and the protocol that they were played by."""
+
+    returns: list[float]
+    lengths: list[int]
+    protocol: Protocol
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(np.mean(self.returns))
+
+    @property
+    def std(self) -> float:
+        """Standard deviation over episodes."""
+        return float(np.std(self.returns))
+
+    @property
+    def iqm(self) -> float:
+        """Interquartile mean over episodes."""
+        return iqm(self.returns)
+
+    def row(self, frames: int, updates: int) -> dict[str, Any]:
+        """A line of eval.jsonl."""
+        return {
+            "frames": frames,
+            "updates": updates,
+            "mean": self.mean,
+            "std": self.std,
+            "iqm": self.iqm,
+            "length": float(np.mean(self.lengths)),
+            "returns": self.returns,
+            "protocol": asdict(self.protocol),
+        }
+
+
+class Evaluator:
+    """Environments for evaluation, kept between evaluations.
+
+    Args:
+        cfg: the environment.
+        root: the session's seed; sampled actions draw from a stream of their own.
+    """
+
+    def __init__(self, cfg: EnvConfig, root: int) -> None:
+        self.cfg, self.root = cfg, root
+        self.backend: Any = None
+
+    def score(self, algo: Algorithm, *, episodes: int, deterministic: bool, frames: int) -> Score:
+        """Play `episodes` episodes; the training streams are not touched.
+
+        Every episode has its seed, `EVAL_SEEDS + i`, and all are played to their end, so that none counts more
+        for being short.
+        """
+        rng = seeding.stream(self.root, "evaluation")
+        with lend(algo, rng):
+            return self._play(
+                lambda obs: algo.act(obs, frames=frames, explore=not deterministic).action, episodes, deterministic
+            )
+
+    def random(self, episodes: int) -> Score:
+        """The same for a policy that draws uniformly from the action space: the zero of strength."""
+        self._open(episodes)
+        space = self.backend.action
+        space.seed(int(seeding.stream(self.root, "random policy").integers(2**31)))
+        return self._play(
+            lambda obs: np.stack([space.sample() for _ in range(len(obs))]), episodes, False, of_space=True
+        )
+
+    def _open(self, episodes: int) -> None:
+        wanted = min(PARALLEL, episodes)
+        if self.backend is None or self.backend.num_envs < wanted:
+            self.close()
+            self.backend, self.spec = make(self.cfg, wanted)
+
+    def _play(self, act: Player, episodes: int, deterministic: bool, of_space: bool = False) -> Score:
+        self._open(episodes)
+        backend, N = self.backend, self.backend.num_envs
+        to_env = (lambda a: a) if of_space else ActionMap(backend.action)
+        returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
+        playing = np.arange(N)  # [N] the episode that each row plays; rows beyond the last idle
+        obs = backend.reset(range(N), [seeding.EVAL_SEEDS + i for i in range(N)])
+        following = N
+        while (playing < episodes).any():
+            obs, reward, terminated, truncated = backend.step(to_env(act(obs.astype(np.float32))))
+            live = playing < episodes
+            returns[playing[live]] += reward[live]
+            lengths[playing[live]] += 1
+            ended = np.flatnonzero(terminated | truncated)
+            for row in ended.tolist():
+                playing[row] = following if live[row] else episodes
+                following += bool(live[row])
+            if len(ended):
+                rows = ended.tolist()
+                obs = backend.reset(rows, [seeding.EVAL_SEEDS + int(playing[row]) for row in rows])
+        if not np.isfinite(returns).all():
+            raise EnvError(f"{self.spec.id}: an evaluation episode's return is not finite")
+        protocol = Protocol(self.spec.id, episodes, deterministic)
+        return Score(returns.tolist(), lengths.tolist(), protocol)
+
+    def close(self) -> None:
+        """Close the environments."""
+        if self.backend is not None:
+            self.backend.close()
+
+
+@contextlib.contextmanager
+def lend(algo: Algorithm, rng: np.random.Generator) -> Iterator[None]:
+    """Have an algorithm draw its actions from another stream for a while."""
+    own, algo.rng = algo.rng, rng
+    try:
+        yield
+    finally:
+        algo.rng = own
+

@@ -1,0 +1,77 @@
+"""One session in a process of its own: `python -m rlkit.training.worker RUN SEED`.
+
+It reads the config from the run folder, writes a line of JSON to standard output for everything that a watcher would
+see, and stops cleanly when its standard input says `stop` or closes, as it does when the parent dies.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import threading
+import time
+from typing import Any
+
+from loguru import logger
+
+from rlkit.errors import RlkitError
+from rlkit.results.folder import RunFolder
+from rlkit.training.interrupt import StopSignal
+
+FAULT = 1
+"""Exit status after an error that is ours; one of the user's is 2, as everywhere."""
+
+
+class Pipe:
+    """A `Watcher` that tells the parent process."""
+
+    def facts(self, seed: int, facts: dict[str, Any]) -> None:
+        """See `Watcher.facts`."""
+        self.send({"facts": facts, "seed": seed})
+
+    def progress(self, progress: Any) -> None:
+        """See `Watcher.progress`."""
+        self.send({"progress": dataclasses.asdict(progress)})
+
+    def send(self, message: dict[str, Any]) -> None:
+        """One line; if nobody reads it any more, the closed input stops the session."""
+        try:
+            print(json.dumps(message), flush=True)
+        except BrokenPipeError:
+            return
+
+
+def main() -> int:
+    """Train the session; the exit status tells how it went."""
+    started = time.perf_counter()
+    folder, seed = RunFolder.open(sys.argv[1]), int(sys.argv[2])
+    stop = StopSignal()
+
+    def listen() -> None:
+        sys.stdin.readline()
+        stop.request()
+
+    threading.Thread(target=listen, daemon=True).start()
+    from rlkit.config.schema import compose
+    from rlkit.results.console import log_to
+    from rlkit.training.session import Session
+
+    pipe = Pipe()
+    log_to(folder.log, lambda text: pipe.send({"log": text}))
+    try:
+        with stop:
+            config = compose(base=folder.config)
+            Session(config, seed, folder.session(seed), watcher=pipe, stop=stop, started=started).run()
+    except RlkitError as error:
+        pipe.send({"error": str(error)})
+        return 2
+    except Exception as error:
+        logger.opt(exception=True).debug("seed {} failed", seed)  # to run.log
+        pipe.send({"error": f"{type(error).__name__}: {error}"})
+        return FAULT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
