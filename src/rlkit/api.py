@@ -96,4 +96,3 @@ def evaluate(
         )
     finally:
         evaluator.close()
-

@@ -43,7 +43,7 @@ def seed_globals(root: int) -> None:
     import torch
 
     random.seed(root)
-    np.random.seed(root)  # noqa: NPY002 - meant: third-party code may use the global one
+    np.random.seed(root)
     torch.manual_seed(root)
 
 
@@ -55,6 +55,27 @@ def generator_state(generator: np.random.Generator) -> State:
 def set_generator_state(generator: np.random.Generator, state: State) -> None:
     """Take up the state of `generator_state`."""
     generator.bit_generator.state = state
+
+
+def globals_state() -> State:
+    """The state of the global generators."""
+    import torch
+
+    key = np.random.get_state(legacy=False)["state"]
+    return {
+        "python": list(random.getstate()[1]),
+        "numpy": {"key": key["key"], "pos": key["pos"]},
+        "torch": torch.get_rng_state(),
+    }
+
+
+def set_globals_state(state: State) -> None:
+    """Take up the state of `globals_state`."""
+    import torch
+
+    random.setstate((3, tuple(state["python"]), None))
+    np.random.set_state(("MT19937", state["numpy"]["key"], state["numpy"]["pos"], 0, 0.0))
+    torch.set_rng_state(state["torch"])
 
 
 def _sequence(root: int, consumer: str) -> np.random.SeedSequence:

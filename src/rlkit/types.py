@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float32]
     Bools: TypeAlias = NDArray[np.bool_]
 
-Metrics: TypeAlias = "dict[str, float]"
+Metrics: TypeAlias = "Mapping[str, Tensor | float | None]"
+"""Tensors are read only when a log line is written."""
 State: TypeAlias = "dict[str, Any]"
 """What `state_dict` gives: nested dictionaries of numbers, strings, lists, arrays and tensors."""
 
@@ -74,7 +75,7 @@ class Batch:
 
     def __getattr__(self, name: str) -> Tensor:
         try:
-            return self.fields[name]  # type: ignore[no-any-return, unused-ignore]
+            return self.fields[name]
         except KeyError:
             raise AttributeError(f"this batch has no field {name!r}; it has {', '.join(self.fields)}") from None
 
@@ -110,11 +111,11 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Update:
-    """What one `update` reports: metrics as tensors (read when a log line is written) and new priorities `[B]`."""
+    """What one `update` reports: metrics, and new priorities `[B]` where the memory wants them."""
 
-    metrics: Mapping[str, Tensor | float | None] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)
     priority: Tensor | None = None
 
 
-Batches: TypeAlias = "Iterator[Batch]"
 Back: TypeAlias = "Callable[..., Any]"
+"""A backward pass; `nets/build.py` says what it takes."""

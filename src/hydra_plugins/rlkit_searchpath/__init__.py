@@ -1,4 +1,4 @@
-"""Puts `./conf` of the working directory on Hydra's search path, so that groups of one's own are found by themselves."""
+"""Puts `./conf` of the working directory on Hydra's search path, so that groups of one's own are found."""
 
 from pathlib import Path
 

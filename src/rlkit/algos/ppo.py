@@ -20,7 +20,7 @@ epochs of minibatches. Details after Huang et al. 2022, "The 37 implementation d
 | 12 debug variables | `approx_kl`, `clip_fraction`, `entropy`, `explained_variance`, the losses, `grad_norm` |
 | 13 separate networks | two networks of one shape, or `net@critic_net` |
 | c1-c3 Gaussian policy | independent dimensions, state-independent log standard deviation, `log_std_init` |
-| c5 action clipping | `envs/vector.py` clips to [-1, 1] and scales to the bounds; the log-probability is of the unclipped |
+| c5 action clipping | `envs/vector.py` clips to [-1, 1] and scales; log-probabilities are of the unclipped action |
 
 `target_kl` (an option of theirs) ends a rollout's updates early.
 
@@ -92,7 +92,7 @@ class PPO(Algorithm):
         return Action(self.dist.sample(params, self.rng), {"params": params})
 
     def prepare(self, rollout: Rollout) -> Rollout:
-        """Set the schedules of this rollout's updates; add `log_prob`, `value`, `advantage`, `target`, each `[T, N]`."""
+        """Set the schedules for this rollout; add `log_prob`, `value`, `advantage` and `target`, each `[T, N]`."""
         cfg, fields = self.cfg, rollout.fields
         self.optim.learning_rate = scheduled(
             cfg.learning_rate_schedule, cfg.learning_rate, rollout.frames, self.total_frames
@@ -140,9 +140,7 @@ class PPO(Algorithm):
     def update(self, batch: Batch) -> Update:
         """One minibatch; statistics are computed in a rollout's last, and where `target_kl` needs them."""
         cfg = self.cfg
-        c = losses.PPOCoefficients(
-            self.clip_coef, cfg.vf_coef, cfg.ent_coef, cfg.normalize_advantage, cfg.clip_value
-        )
+        c = losses.PPOCoefficients(self.clip_coef, cfg.vf_coef, cfg.ent_coef, cfg.normalize_advantage, cfg.clip_value)
         policy, value, back = self.net.tape(batch.obs)
         watched = cfg.target_kl is not None
         head = losses.ppo_head(self.dist, policy, value, batch, c, stats=self.last_of_rollout or watched)

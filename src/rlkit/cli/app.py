@@ -64,7 +64,9 @@ def dispatch(arguments: Sequence[str]) -> int:
     if first and first.replace("-", "").replace("_", "").isalnum() and not first.startswith("-"):
         near = difflib.get_close_matches(first, verbs.VERBS, n=1)
         hint = f"\n  did you mean rlkit {near[0]}?" if near else ""
-        raise RlkitError(f"unknown command {first!r}{hint}\n  commands: {', '.join(verbs.VERBS)}; or key=value overrides")
+        raise RlkitError(
+            f"unknown command {first!r}{hint}\n  commands: {', '.join(verbs.VERBS)}; or key=value overrides"
+        )
     return _hydra(arguments)
 
 

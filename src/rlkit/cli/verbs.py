@@ -104,9 +104,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
         seeds = list(compose(base=RunFolder.open(given.run).config).seed_list)
     means = []
     for seed in seeds:
-        score = evaluate(
-            given.run, episodes=given.episodes, deterministic=False if given.sampled else None, seed=seed
-        )
+        score = evaluate(given.run, episodes=given.episodes, deterministic=False if given.sampled else None, seed=seed)
         means.append(score.mean)
         if seed == seeds[0]:
             print(f"protocol  {score.protocol}")

@@ -1,0 +1,1 @@
+"""The configuration: dataclasses that mirror conf/, and how YAML and overrides become them."""

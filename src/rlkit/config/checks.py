@@ -37,9 +37,7 @@ class Checked:
                 raise self.reject(key, accepted)
             object.__setattr__(self, key, int(value))
 
-    def real(
-        self, *keys: str, low: float = -math.inf, high: float = math.inf, above: float | None = None
-    ) -> None:
+    def real(self, *keys: str, low: float = -math.inf, high: float = math.inf, above: float | None = None) -> None:
         """Check that numbers lie in [low, high] (or above a bound, excluded); None passes, NaN never does."""
         for key in keys:
             value = getattr(self, key)

@@ -24,4 +24,6 @@ class EnvConfig(Checked):
 
     def __post_init__(self) -> None:
         if not self.id:
-            raise self.reject("id", "a Gymnasium id: env=gym env.id=LunarLander-v3, or env=gym env.id=my_package:MyEnv-v0")
+            raise self.reject(
+                "id", "a Gymnasium id: env=gym env.id=LunarLander-v3, or env=gym env.id=my_package:MyEnv-v0"
+            )

@@ -91,7 +91,8 @@ def to_config(cfg: DictConfig) -> run.RunConfig:
 
 def to_yaml(config: run.RunConfig) -> str:
     """The configuration as the text of `config.yaml`."""
-    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True, width=120)
+    text: str = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True, width=120)
+    return text
 
 
 @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""Environments: making them, stepping many at once, resetting them ourselves."""

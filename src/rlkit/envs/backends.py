@@ -1,4 +1,4 @@
-"""Ways to step `N` environments at once. None resets by itself: `envs/vector.py` says which row, and with which seed."""
+"""Ways to step `N` environments at once. None resets by itself: `envs/vector.py` says what and when."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Backend(Protocol):
     def step(self, action: Array) -> StepResult:
         """Step every row: true successors `[N, ...]`, rewards, terminated, truncated `[N]`."""
 
-    def render(self) -> Array | None:
-        """A picture `[H, W, 3]` of row 0, where the environment was made to give one."""
+    def render(self) -> Any:
+        """A picture `[H, W, 3]` uint8 of row 0, where the environment was made to give one."""
 
     def close(self) -> None:
         """Free what the environments hold."""
@@ -78,7 +78,7 @@ class Sync:
                 f"environment {row} returned an observation of shape {given}, its space says {accepted}"
             ) from error
 
-    def render(self) -> Array | None:
+    def render(self) -> Any:
         """See `Backend.render`."""
         return self.envs[0].render()
 

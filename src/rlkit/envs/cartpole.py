@@ -57,9 +57,7 @@ class CartPole:
         cos, sin = np.cos(theta), np.sin(theta)
         force = action * (2 * FORCE) - FORCE
         push = (force + POLE_MASS_LENGTH * np.square(theta_dot) * sin) / TOTAL_MASS
-        theta_acc = (GRAVITY * sin - cos * push) / (
-            HALF_LENGTH * (4.0 / 3.0 - POLE_MASS * np.square(cos) / TOTAL_MASS)
-        )
+        theta_acc = (GRAVITY * sin - cos * push) / (HALF_LENGTH * (4.0 / 3.0 - POLE_MASS * np.square(cos) / TOTAL_MASS))
         x_acc = push - POLE_MASS_LENGTH * theta_acc * cos / TOTAL_MASS
         velocity = self.velocity
         velocity[0], velocity[1], velocity[2], velocity[3] = x_dot, x_acc, theta_dot, theta_acc
@@ -67,12 +65,11 @@ class CartPole:
         self.state += velocity
         self.steps += 1
         self.obs[:] = self.state.T
-        terminated = (np.abs(self.state[::2]) > LIMITS).any(0)
+        terminated = np.any(np.abs(self.state[::2]) > LIMITS, axis=0)
         return self.obs, self.reward, terminated, self.steps >= self.max_episode_steps
 
-    def render(self) -> Array | None:
+    def render(self) -> None:
         """No pictures: `play` uses Gymnasium's own."""
-        return None
 
     def close(self) -> None:
         """Nothing is held."""

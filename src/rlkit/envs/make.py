@@ -37,7 +37,7 @@ def make(cfg: EnvConfig, num_envs: int, *, render_mode: str | None = None) -> tu
     native = NATIVE.get(registered.id) if not cfg.kwargs and render_mode is None else None
     if cfg.vectorization == "native" and native is None:
         raise ConfigError(
-            f"env.vectorization=native: {registered.id} {'with env.kwargs ' if cfg.kwargs else ''}has no native backend\n"
+            f"env.vectorization=native: {registered.id}{' with env.kwargs' * bool(cfg.kwargs)} has no native backend\n"
             f"  accepted: auto or sync here; native for {', '.join(NATIVE)}"
         )
     backend: Backend

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -35,8 +35,6 @@ class Distribution(Protocol):
     """Outputs that the network owes: logits, or means."""
     free: int
     """Parameters that do not depend on the state (log standard deviations); `P = outputs + free`."""
-    action_shape: tuple[int, ...]
-    action_dtype: type
 
     def sample(self, params: Floats, rng: np.random.Generator) -> Array:
         """Draw actions `[N, ...]` for params `[N, P]`."""
@@ -58,19 +56,17 @@ class Categorical:
     """One of `A` choices, from logits `[B, A]`."""
 
     free = 0
-    action_shape: tuple[int, ...] = ()
-    action_dtype = np.int64
 
     def __init__(self, choices: int) -> None:
         self.outputs = choices
 
     def sample(self, params: Floats, rng: np.random.Generator) -> Array:
         """The Gumbel-max trick: `argmax(logits + g)`, g standard Gumbel (Maddison et al. 2014, arXiv:1411.0030)."""
-        return (params + rng.gumbel(size=params.shape)).argmax(-1)
+        return np.asarray((params + rng.gumbel(size=params.shape)).argmax(-1))
 
     def mode(self, params: Floats) -> Array:
         """The choice with the largest logit."""
-        return params.argmax(-1)
+        return np.asarray(params.argmax(-1))
 
     def log_prob(self, params: Tensor, action: Tensor) -> Tensor:
         """`log softmax(logits)[action]`."""
@@ -101,11 +97,8 @@ class Categorical:
 class Gaussian:
     """Independent normals over `A` dimensions, from means `[B, A]` and log standard deviations `[B, A]`."""
 
-    action_dtype = np.float32
-
     def __init__(self, dims: int) -> None:
         self.outputs = self.free = dims
-        self.action_shape: tuple[int, ...] = (dims,)
 
     def sample(self, params: Floats, rng: np.random.Generator) -> Array:
         """`mean + std * noise`."""
@@ -140,7 +133,7 @@ class Gaussian:
         return log_prob, back
 
 
-def for_space(space: Space[object]) -> Distribution:
+def for_space(space: Space[Any]) -> Distribution:
     """The distribution over the actions of a space.
 
     Raises:

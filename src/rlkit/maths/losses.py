@@ -68,7 +68,9 @@ def ppo_loss(
     return loss, ppo_stats(surrogate, value_loss, entropy, log_ratio, ratio, c.clip)
 
 
-def ppo_head(dist: Distribution, policy: Tensor, value: Tensor, batch: Batch, c: PPOCoefficients, *, stats: bool) -> Head:
+def ppo_head(
+    dist: Distribution, policy: Tensor, value: Tensor, batch: Batch, c: PPOCoefficients, *, stats: bool
+) -> Head:
     """The gradient of `ppo_loss` at its outputs, in closed form.
 
     The surrogate's derivative by the log-probability is `-A r / B` where the ratio is not clipped, else 0.

@@ -1,0 +1,1 @@
+"""Memories: where transitions wait for their updates."""

@@ -1,0 +1,1 @@
+"""Networks and optimisers over flat parameters."""

@@ -44,11 +44,19 @@ class ActorCritic:
     ) -> None:
         self.dist, self.device = dist, device
         # Gains of the last layers: 0.01 for a nearly uniform first policy, 1 for the value.
-        names, outputs, gains = ("actor", "critic"), (dist.outputs, 1), (0.01, 1.0)
-        split = [slice(0, 2)] if critic_net is None or critic_net == net else [slice(0, 1), slice(1, 2)]
+        actor, critic = ("actor", dist.outputs, 0.01), ("critic", 1, 1.0)
+        separate = critic_net is not None and critic_net != net
+        shapes = [(net, [actor]), (critic_net or net, [critic])] if separate else [(net, [actor, critic])]
         self.nets: list[Net] = [
-            build(cfg, names=names[s], inputs=obs_size, outputs=outputs[s], gains=gains[s], generator=generator)
-            for s, cfg in zip(split, [net, critic_net or net], strict=False)
+            build(
+                cfg,
+                names=[name for name, _, _ in group],
+                inputs=obs_size,
+                outputs=[outputs for _, outputs, _ in group],
+                gains=[gain for _, _, gain in group],
+                generator=generator,
+            )
+            for cfg, group in shapes
         ]
         sizes = {f"net{i}": n.size for i, n in enumerate(self.nets)}
         self.flat = Flat({**sizes, "free": dist.free}, device)

@@ -96,7 +96,8 @@ class Traced:
         """See `Net.infer`."""
         module = list(self.modules.values())[k]
         with torch.no_grad():
-            return module(torch.as_tensor(x, device=self.slot.weight.device)).cpu().numpy()  # type: ignore[no-any-return]
+            out: Floats = module(torch.as_tensor(x, device=self.slot.weight.device)).cpu().numpy()
+        return out
 
     def state_dict(self) -> dict[str, Tensor]:
         """See `Net.state_dict`."""
@@ -108,7 +109,13 @@ class Traced:
 
 
 def build(
-    cfg: NetConfig, *, names: Sequence[str], inputs: int, outputs: Sequence[int], gains: Sequence[float], generator: torch.Generator
+    cfg: NetConfig,
+    *,
+    names: Sequence[str],
+    inputs: int,
+    outputs: Sequence[int],
+    gains: Sequence[float],
+    generator: torch.Generator,
 ) -> Net:
     """The networks that a config asks for, orthogonally initialised, on the dense core where it can take them.
 

@@ -54,7 +54,8 @@ class Dense:
         self.widths = [inputs, *hidden, max(outputs)]
         self.per_network = sum((i + 1) * o for i, o in zip(self.widths, self.widths[1:], strict=False))
         self.size = len(self.names) * self.per_network
-        self.bind(Slot(torch.zeros(self.size), torch.zeros(self.size)))
+        self.slot = Slot(torch.zeros(self.size), torch.zeros(self.size))
+        self.bind(self.slot)
 
     @staticmethod
     def covers(cfg: MLPConfig) -> bool:
@@ -63,8 +64,7 @@ class Dense:
 
     def bind(self, slot: Slot) -> None:
         """See `Net.bind`."""
-        if hasattr(self, "slot"):
-            slot.weight.copy_(self.slot.weight)
+        slot.weight.copy_(self.slot.weight)
         self.slot = slot
         self.device = slot.weight.device
         self.kernels = kernels_for(self.device)
@@ -129,7 +129,7 @@ class Dense:
 
     def infer(self, x: Array, k: int) -> Floats:
         """See `Net.infer`: on the memory of the weights, without a copy on the CPU."""
-        h = self.kernels.view(torch.as_tensor(x, device=self.device)) if self.device.type != "cpu" else x
+        h: Any = x if self.device.type == "cpu" else torch.as_tensor(x, device=self.device)
         last = len(self.weight) - 1
         for layer in range(last + 1):
             weight, bias = self.acting[k][layer]
@@ -137,7 +137,8 @@ class Dense:
             h += bias
             if layer < last:
                 self.activate(h)
-        return h if self.device.type == "cpu" else h.cpu().numpy()  # type: ignore[no-any-return]
+        floats: Floats = h if self.device.type == "cpu" else h.cpu().numpy()
+        return floats
 
     def state_dict(self) -> dict[str, Tensor]:
         """See `Net.state_dict`; the entries are views of the flat weight."""

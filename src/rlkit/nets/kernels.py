@@ -28,7 +28,7 @@ class NumpyKernels:
     @staticmethod
     def view(x: Tensor) -> Array:
         """The tensor's memory as this kernel's array."""
-        return x.numpy()  # type: ignore[no-any-return, unused-ignore]
+        return x.numpy()
 
     @staticmethod
     def tensor(x: Array) -> Tensor:
@@ -79,7 +79,7 @@ class NumpyKernels:
     @staticmethod
     def back_input(d: Array, weight: Array, out: Array | None = None) -> Array:
         """`d weight`."""
-        return np.matmul(d, weight, out=out)  # type: ignore[no-any-return]
+        return np.matmul(d, weight, out=out)
 
 
 class TorchKernels:

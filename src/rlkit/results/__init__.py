@@ -1,0 +1,1 @@
+"""Run folders: what is written, and what it says."""

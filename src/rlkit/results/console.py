@@ -63,13 +63,23 @@ class Display:
             return
         self.introduced = True
         env, device, config = facts["env"], facts["device"], self.config
-        seeds = f"seed {config.seed}" if config.seeds == 1 else f"seeds {config.seed} to {config.seed + config.seeds - 1}"
+        seeds = (
+            f"seed {config.seed}" if config.seeds == 1 else f"seeds {config.seed} to {config.seed + config.seeds - 1}"
+        )
         logger.info("{} on {}: {}, {:,} frames", config.algo.name, env["id"], seeds, config.frames)
         logger.info(
-            "{} environments ({}), observation: {}, action: {}", env["num_envs"], env["backend"], env["observation"], env["action"]
+            "{} environments ({}), observation: {}, action: {}",
+            env["num_envs"],
+            env["backend"],
+            env["observation"],
+            env["action"],
         )
         logger.info(
-            "device {} ({}), {} thread{} a session", device["name"], device["reason"], device["threads"], "s"[: device["threads"] > 1]
+            "device {} ({}), {} thread{} a session",
+            device["name"],
+            device["reason"],
+            device["threads"],
+            "s"[: device["threads"] > 1],
         )
         logger.info("folder {}", self.folder)
 
@@ -86,8 +96,8 @@ class Display:
         seed = f"seed {p.seed}: " if self.config.seeds > 1 else ""
         scored = "" if math.isnan(p.eval_return) else f", evaluated {p.eval_return:.1f}"
         return (
-            f"{seed}{p.frames:,} of {p.total_frames:,} frames ({p.frames / p.total_frames:.0%}), {p.fps:,.0f} a second, "
-            f"{_duration(p.seconds_left)} left, return {_number(p.return_100)}{scored}"
+            f"{seed}{p.frames:,} of {p.total_frames:,} frames ({p.frames / p.total_frames:.0%}), "
+            f"{p.fps:,.0f} a second, {_duration(p.seconds_left)} left, return {_number(p.return_100)}{scored}"
         )
 
     def _panel(self) -> Panel:
@@ -136,7 +146,9 @@ def show_card(result: dict[str, Any], folder: Path, console: Console | None = No
     if final["mean"] is not None:
         interval = final["ci95"]
         spread = f" ± {final['std']:.1f} over {'seeds' if len(seeds) > 1 else 'episodes'}"
-        score += spread + (f", 95 % interval {interval[0]:.1f} to {interval[1]:.1f}, IQM {final['iqm']:.1f}" if interval else "")
+        score += spread + (
+            f", 95 % interval {interval[0]:.1f} to {interval[1]:.1f}, IQM {final['iqm']:.1f}" if interval else ""
+        )
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
@@ -184,4 +196,3 @@ def _duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s" if minutes else f"{seconds:.1f}s"
-

@@ -57,8 +57,8 @@ def plot_trial(folder: RunFolder, result: dict[str, Any]) -> None:
     place = folder.path / "plots"
     with writing(place):
         place.mkdir(exist_ok=True)
-        FigureCanvasAgg(figure).print_png(place / "learning_curve.png")
-        FigureCanvasSVG(figure).print_svg(place / "learning_curve.svg")
+        FigureCanvasAgg(figure).print_figure(place / "learning_curve.png")
+        FigureCanvasSVG(figure).print_figure(place / "learning_curve.svg")
         with (place / "learning_curve.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["seed", "frames", "return"])

@@ -67,7 +67,10 @@ def session_result(
 
 
 def trial_result(
-    config: RunConfig, sessions: Sequence[dict[str, Any]], evals: Sequence[Sequence[dict[str, Any]]], wall_seconds: float
+    config: RunConfig,
+    sessions: Sequence[dict[str, Any]],
+    evals: Sequence[Sequence[dict[str, Any]]],
+    wall_seconds: float,
 ) -> dict[str, Any]:
     """The result of a trial from those of its finished sessions. `std`, `iqm` and `ci95` are over seeds.
 
@@ -86,7 +89,9 @@ def trial_result(
     worst = next(s for s in ("failed", "diverged", "stopped", "pruned", "complete") if s in statuses)
     status = worst if len(sessions) == config.seeds else "failed"
     measures = {
-        name: _mean([_number(s["metrics"][name]) for s in sessions]) for name in first["metrics"] if name != "consistency"
+        name: _mean([_number(s["metrics"][name]) for s in sessions])
+        for name in first["metrics"]
+        if name != "consistency"
     }
     curves, baselines = [_curve(rows) for rows in evals], [_number(s["random_return"]) for s in sessions]
     return {
@@ -100,7 +105,10 @@ def trial_result(
             **_protocol(config),
         },
         **{
-            key: {"mean": _mean([_number(s[key]["mean"]) for s in sessions]), "per_seed": [s[key]["mean"] for s in sessions]}
+            key: {
+                "mean": _mean([_number(s[key]["mean"]) for s in sessions]),
+                "per_seed": [s[key]["mean"] for s in sessions],
+            }
             for key in ("train_return_100", "best_return")
         },
         "metrics": {**measures, "consistency": consistency(curves, baselines)},

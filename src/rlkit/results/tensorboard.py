@@ -33,9 +33,7 @@ class EventLog:
             for name, value in row.items()
             if name != "frames" and isinstance(value, int | float) and math.isfinite(value)
         ]
-        self.writer.add_event(
-            self.event(wall_time=wall_time, step=row["frames"], summary=self.summary(value=values))
-        )
+        self.writer.add_event(self.event(wall_time=wall_time, step=row["frames"], summary=self.summary(value=values)))
 
     def close(self) -> None:
         """Write out what is pending."""

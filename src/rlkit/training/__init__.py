@@ -1,0 +1,1 @@
+"""Collecting, evaluating, saving: the one loop and what surrounds it."""

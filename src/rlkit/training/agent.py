@@ -90,7 +90,8 @@ class Agent:
         single = x.shape == (self.algo.spec.observation.shape or ())
         rows = x.reshape(1 if single else len(x), -1)
         action = self._to_env(self.algo.act(rows, frames=self.frames, explore=not deterministic).action)
-        return action[0] if single else action  # type: ignore[no-any-return]
+        first: Array = action[0]
+        return first if single else action
 
 
 def load(run: str | Path, *, seed: int | None = None) -> Agent:

@@ -61,7 +61,9 @@ class Collector:
             fields={name: fields[name] for name in fields},
             cut_t=np.array(cut_t, np.int64),
             cut_n=np.concatenate(cut_n) if cut_n else np.zeros(0, np.int64),
-            cut_obs=np.concatenate(cut_obs).astype(np.float32) if cut_obs else np.zeros((0, *obs.shape[2:]), np.float32),
+            cut_obs=np.concatenate(cut_obs).astype(np.float32)
+            if cut_obs
+            else np.zeros((0, *obs.shape[2:]), np.float32),
             frames=frames,
         )
 

@@ -160,4 +160,3 @@ def lend(algo: Algorithm, rng: np.random.Generator) -> Iterator[None]:
         yield
     finally:
         algo.rng = own
-

@@ -1,14 +1,40 @@
-"""What a session tells those who watch it: a live panel, a pipe to another process, a test."""
+"""What a session tells those who watch it: a live panel, a pipe to another process, a pruner, a test."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+Prune: TypeAlias = Callable[[int, float], bool]
+"""`(frames, mean return) -> stop?`, asked after every evaluation."""
+
+
+@dataclass
+class Phases:
+    """Seconds spent, by what for."""
+
+    env: float = 0.0
+    policy: float = 0.0
+    learn: float = 0.0
+    eval: float = 0.0
+    other: float = 0.0
+
+    @property
+    def train(self) -> float:
+        """All but evaluation."""
+        return self.env + self.policy + self.learn + self.other
+
+    def split(self) -> dict[str, float]:
+        """Shares of the total."""
+        seconds = asdict(self)
+        total = sum(seconds.values()) or 1.0
+        return {name: s / total for name, s in seconds.items()}
 
 
 @dataclass
 class Progress:
-    """Where a session stands, for those who watch."""
+    """Where a session stands."""
 
     seed: int
     frames: int
@@ -23,7 +49,7 @@ class Progress:
 
 
 class Watcher(Protocol):
-    """Sees a session while it runs: a live panel, a pipe to another process, a test."""
+    """Sees a session while it runs."""
 
     def facts(self, seed: int, facts: dict[str, Any]) -> None:
         """Once, before the first frame."""

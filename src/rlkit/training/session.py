@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import random
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from loguru import logger
 
 from rlkit import seeding
@@ -18,50 +17,33 @@ from rlkit.envs.make import make
 from rlkit.envs.vector import VectorEnv
 from rlkit.errors import CheckpointError, DivergedError
 from rlkit.memory.rollout import RolloutMemory
-from rlkit.results.folder import JsonLines, SessionFolder, read_json, read_rows, write_json
+from rlkit.results.folder import JsonLines, SessionFolder, read_json, read_rows, write_json, writing
 from rlkit.results.summary import session_result
 from rlkit.results.tensorboard import EventLog
 from rlkit.training import agent, checkpoint
 from rlkit.training.collect import Collector
 from rlkit.training.evaluate import Evaluator, Score
 from rlkit.training.interrupt import StopSignal
-from rlkit.training.progress import Progress, Watcher
+from rlkit.training.progress import Phases, Progress, Prune, Watcher
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
-    from rlkit.types import State
+    from rlkit.types import Metrics, State
 
 WATCH_SECONDS = 0.2
 
 
-@dataclass
-class Phases:
-    """Seconds spent, by what for."""
-
-    env: float = 0.0
-    policy: float = 0.0
-    learn: float = 0.0
-    eval: float = 0.0
-    other: float = 0.0
-
-    @property
-    def train(self) -> float:
-        """All but evaluation."""
-        return self.env + self.policy + self.learn + self.other
-
-    def split(self) -> dict[str, float]:
-        """Shares of the total."""
-        seconds = asdict(self)
-        total = sum(seconds.values()) or 1.0
-        return {name: s / total for name, s in seconds.items()}
-
-
-Prune = Callable[[int, float], bool]
-"""`(frames, mean return) -> stop?`, asked after every evaluation."""
-
-
-class Session:
-    """Trains one seed in its folder, from its newest checkpoint where there is one.
+def run_session(
+    config: RunConfig,
+    seed: int,
+    folder: SessionFolder,
+    *,
+    watcher: Watcher | None = None,
+    prune: Prune | None = None,
+    stop: StopSignal | None = None,
+    started: float | None = None,
+) -> dict[str, Any]:
+    """Train one seed to its budget, from its newest checkpoint where there is one; nothing if it is done already.
 
     Args:
         config: the trial's configuration.
@@ -71,71 +53,106 @@ class Session:
         prune: asked after each evaluation whether to stop here.
         stop: checked after each rollout.
         started: `time.perf_counter()` when the command began, for the start-up time.
+
+    Returns:
+        The session's result. Its status is `complete`, `pruned`, or `stopped` where the stop signal came.
+
+    Raises:
+        DivergedError: a loss or a weight is not finite. The checkpoint before remains.
+        EnvError: the environment cannot be made, or breaks its contract.
+        RunFolderError: the folder cannot be written.
     """
+    if folder.result.exists():
+        result = read_json(folder.result)
+        if result["status"] == "pruned" or (result["status"] == "complete" and result["frames"] >= config.frames):
+            return result
+    session = Session(config, seed, folder, watcher, prune, stop or StopSignal(), started or time.perf_counter())
+    try:
+        return session.run()
+    finally:
+        session.close()
+
+
+class Session:
+    """Everything that one session holds; see `run_session` for the arguments."""
 
     def __init__(
         self,
         config: RunConfig,
         seed: int,
         folder: SessionFolder,
-        *,
-        watcher: Watcher | None = None,
-        prune: Prune | None = None,
-        stop: StopSignal | None = None,
-        started: float | None = None,
+        watcher: Watcher | None,
+        prune: Prune | None,
+        stop: StopSignal,
+        started: float,
     ) -> None:
         self.config, self.seed, self.folder = config, seed, folder
-        self.watcher, self.prune, self.stop = watcher, prune, stop or StopSignal()
-        self.started = time.perf_counter() if started is None else started
+        self.watcher, self.prune, self.stop, self.started = watcher, prune, stop, started
+
+        device = agent.prepare_process(config)
+        seeding.seed_globals(seed)
+        backend, self.spec = make(config.env, config.num_envs)
+        self.envs = VectorEnv(backend, seed)
+        self.algo = agent.build(config, seed, self.spec, device)
+        self.minibatches = seeding.stream(seed, "minibatches")
+        self.memory = RolloutMemory(self.minibatches, device)
+        self.collector = Collector(self.envs, self.algo)
+        self.evaluator = Evaluator(config.env, seed)
+        self.random_return = self.evaluator.random(config.eval.periodic_episodes).mean
+
+        self.frames = self.updates = self.checkpoint_frames = 0
+        self.phases = Phases()
+        self.seconds_before = 0.0  # of earlier processes of this session
+        self.last_eval = math.nan
+        self.update_metrics: Metrics = {}
+        self.row: dict[str, Any] = {}
+        self.watched_at = 0.0
+
+        newest = checkpoint.newest(folder.checkpoints)
+        if newest is not None:
+            self._load(newest)
+            logger.info("seed {}: continuing from {:,} frames", seed, self.frames)
+        with writing(folder.path):
+            folder.path.mkdir(parents=True, exist_ok=True)
+        keep = None if newest is None else self.frames
+        self.metrics_file = JsonLines(folder.metrics, keep_until=keep)
+        self.eval_file = JsonLines(folder.eval, keep_until=keep)
+        self.timing_file = JsonLines(folder.timing, keep_until=keep)
+        self.events = EventLog(folder.path, resumed_at=keep)
+        if watcher is not None:
+            watcher.facts(seed, agent.facts(self.spec, backend, device, config))
+        self.startup_seconds = time.perf_counter() - started
 
     def run(self) -> dict[str, Any]:
-        """Train to the budget, score the final policy, and write `result.json`.
-
-        Returns:
-            The session's result. Its status is `complete`, `pruned`, or `stopped` where the stop signal came.
-
-        Raises:
-            DivergedError: a loss or weight is not finite. The checkpoint before remains.
-        """
-        if self._already_done():
-            return read_json(self.folder.result)
-        self._open()
+        """The loop; then the final score and `result.json`."""
         status = "complete"
-        try:
-            while self.frames < self.config.frames and status == "complete":
-                status = self._one_rollout()
-            if self.frames != self.checkpoint_frames:
-                self._save()
-            return self._finish(status)
-        finally:
-            self._close()
+        while self.frames < self.config.frames and status == "complete":
+            before, began = self.frames, time.perf_counter()
+            rollout = self.collector.collect(self.frames)
+            self.frames += rollout.steps * rollout.num_envs
+            collected = time.perf_counter()
 
-    def _one_rollout(self) -> str:
-        began, before = time.perf_counter(), self.frames
-        rollout = self.collector.collect(self.frames)
-        self.frames += rollout.steps * rollout.num_envs
-        collected = time.perf_counter()
+            self.memory.add(self.algo.prepare(rollout))
+            for batch in self.algo.batches(self.memory):
+                update = self.algo.update(batch)
+                self.memory.feedback(batch, update)
+                self.updates += 1
+                if update.metrics:
+                    self.update_metrics = update.metrics
+            learned = time.perf_counter()
 
-        self.memory.add(self.algo.prepare(rollout))
-        for batch in self.algo.batches(self.memory):
-            update = self.algo.update(batch)
-            self.memory.feedback(batch, update)
-            self.updates += 1
-            if update.metrics:
-                self.latest = update.metrics
-        learned = time.perf_counter()
+            self.phases.env += self.collector.env_seconds
+            self.phases.policy += collected - began - self.collector.env_seconds
+            self.phases.learn += learned - collected
+            status = self._scheduled(before)
+        if self.frames != self.checkpoint_frames:
+            self._save()
+        return self._finish(status)
 
-        self.phases.env += self.collector.env_seconds
-        self.phases.policy += collected - began - self.collector.env_seconds
-        self.phases.learn += learned - collected
-        pruned = self._scheduled(before)
-        if self.stop.requested and self.frames < self.config.frames:
-            return "stopped"
-        return "pruned" if pruned else "complete"
-
-    def _scheduled(self, before: int) -> bool:
-        """What happens every so many frames: a log row, an evaluation, a checkpoint. True: stop here."""
-        config, began, evaluating, pruned = self.config, time.perf_counter(), 0.0, False
+    def _scheduled(self, before: int) -> str:
+        """What is due between two rollouts: a log row, an evaluation, a checkpoint. Returns the status."""
+        config, began, status = self.config, time.perf_counter(), "complete"
+        evaluating = 0.0
 
         def due(every: int) -> bool:
             return self.frames // every > before // every
@@ -143,114 +160,60 @@ class Session:
         if due(config.log_every_frames):
             self._log()
         if due(config.eval_every_frames):
-            score = self._evaluate(config.eval.periodic_episodes)
-            evaluating = time.perf_counter() - began
-            self._record(score)
-            pruned = self.prune is not None and self.prune(self.frames, score.mean)
+            eval_began = time.perf_counter()
+            score = self._score(config.eval.periodic_episodes)
+            evaluating = time.perf_counter() - eval_began
+            self.last_eval = score.mean
+            self.eval_file.write(score.row(self.frames, self.updates))
+            self.events.write({"frames": self.frames, "eval/return": score.mean}, time.time())
+            if self.prune is not None and self.prune(self.frames, score.mean):
+                status = "pruned"
         if due(config.checkpoint.every_frames):
             self._save()
-        now = time.perf_counter()
-        if self.watcher is not None and now - self.watched > WATCH_SECONDS:
-            self.watched = now
+        if self.watcher is not None and time.perf_counter() - self.watched_at > WATCH_SECONDS:
+            self.watched_at = time.perf_counter()
             self.watcher.progress(self._progress())
+        if self.stop.requested and self.frames < config.frames:
+            status = "stopped"
         self.phases.eval += evaluating
         self.phases.other += time.perf_counter() - began - evaluating
-        return pruned
-
-    # What the schedule calls.
+        return status
 
     def _log(self) -> None:
-        row = {
+        learning = {f"train/{name}": None if v is None else float(v) for name, v in self.update_metrics.items()}
+        for name, value in learning.items():
+            if value is not None and not math.isfinite(value):
+                raise DivergedError(
+                    f"seed {self.seed} diverged: {name} is {value} after {self.frames:,} frames\n"
+                    f"  the last checkpoint is of {self.checkpoint_frames:,} frames\n"
+                    "  try a smaller algo.learning_rate or algo.max_grad_norm, and look at the scale of the rewards"
+                )
+        self.row = {
             "frames": self.frames,
             "rollout/episodes": self.envs.finished,
             "rollout/return_100": _mean(self.envs.recent_returns),
             "rollout/length_100": _mean(self.envs.recent_lengths),
             "train/updates": self.updates,
-            **{f"train/{name}": None if v is None else float(v) for name, v in self.latest.items()},
+            **learning,
         }
-        for name, value in row.items():
-            if name.startswith("train/") and value is not None and not math.isfinite(value):
-                raise DivergedError(
-                    f"seed {self.seed} diverged: {name} is {value} after {self.frames} frames\n"
-                    "  try a smaller algo.learning_rate or algo.max_grad_norm, or look at the rewards' scale; "
-                    f"the last checkpoint is of {self.checkpoint_frames} frames"
-                )
-        self.row = row
-        self.metrics_file.write(row)
-        self.events.write(row, time.time())
-        timing = {"frames": self.frames, "train_seconds": self.phases.train, "fps": self._fps(), **self.phases.split()}
-        self.timing_file.write(timing)
-
-    def _evaluate(self, episodes: int) -> Score:
-        return self.evaluator.score(
-            self.algo, episodes=episodes, deterministic=self.config.eval.deterministic, frames=self.frames
+        self.metrics_file.write(self.row)
+        self.events.write(self.row, time.time())
+        self.timing_file.write(
+            {
+                "frames": self.frames,
+                "train_seconds": self.phases.train,
+                "fps": self._fps(),
+                "split": self.phases.split(),
+            }
         )
 
-    def _record(self, score: Score) -> None:
-        self.last_eval = score.mean
-        self.eval_file.write(score.row(self.frames, self.updates))
-        self.events.write({"frames": self.frames, "return": score.mean}, time.time(), prefix="eval/")
-
-    def _save(self) -> None:
-        for file in (self.metrics_file, self.eval_file, self.timing_file):
-            file.sync()
-        checkpoint.save(
-            self.folder.checkpoints, self.frames, self.algo.weights(), self._state(), self.config.checkpoint.keep
-        )
-        self.checkpoint_frames = self.frames
-
-    # Beginning and end.
-
-    def _already_done(self) -> bool:
-        if not self.folder.result.exists():
-            return False
-        result = read_json(self.folder.result)
-        if result.get("status") == "pruned":
-            return True
-        return result.get("status") == "complete" and result.get("frames", 0) >= self.config.frames
-
-    def _open(self) -> None:
-        """Build everything, then take up the newest checkpoint where there is one."""
-        config, seed = self.config, self.seed
-        device = agent.prepare_process(config)
-        seeding.seed_globals(seed)
-        path = checkpoint.newest(self.folder.checkpoints)
-        backend, spec = make(config.env, config.num_envs)
-        self.spec = spec
-        self.algo = agent.build(config, seed, spec, device)
-        self.envs = VectorEnv(backend, seed)
-        self.streams = {"acting": self.algo.rng, "minibatches": seeding.stream(seed, "minibatches")}
-        self.memory = RolloutMemory(self.streams["minibatches"], device)
-        self.collector = Collector(self.envs, self.algo)
-        self.evaluator = Evaluator(config.env, seed)
-        self.phases, self.frames, self.updates = Phases(), 0, 0
-        self.latest: dict[str, Any] = {}
-        self.row: dict[str, Any] = {}
-        self.last_eval, self.watched, self.checkpoint_frames = math.nan, 0.0, 0
-        self.seconds_before = 0.0  # of earlier processes of this session
-
-        self.folder.path.mkdir(parents=True, exist_ok=True)
-        self.facts = agent.facts(spec, backend, device, config)
-        self.random_return = self._random_return()
-        if path is not None:
-            self._load(path)
-            logger.info("seed {}: continuing from {:,} frames", seed, self.frames)
-        keep = self.frames if path is not None else None
-        self.metrics_file = JsonLines(self.folder.metrics, keep_until=keep)
-        self.eval_file = JsonLines(self.folder.eval, keep_until=keep)
-        self.timing_file = JsonLines(self.folder.timing, keep_until=keep)
-        self.events = EventLog(self.folder.path, resumed_at=keep)
-        if self.watcher is not None:
-            self.watcher.facts(seed, self.facts)
-        self.startup_seconds = time.perf_counter() - self.started
-
-    def _random_return(self) -> float:
-        """The zero of strength; the same number for every process of a session."""
-        return self.evaluator.random(self.config.eval.periodic_episodes).mean
+    def _score(self, episodes: int) -> Score:
+        deterministic = self.config.eval.deterministic
+        return self.evaluator.score(self.algo, episodes=episodes, deterministic=deterministic, frames=self.frames)
 
     def _finish(self, status: str) -> dict[str, Any]:
         began = time.perf_counter()
-        final = None if status == "stopped" else self._evaluate(self.config.eval.episodes)
+        final = None if status == "stopped" else self._score(self.config.eval.episodes)
         self.phases.eval += time.perf_counter() - began
         result = session_result(
             config=self.config,
@@ -273,23 +236,24 @@ class Session:
             self.watcher.progress(self._progress())
         return result
 
-    def _close(self) -> None:
-        for name in ("metrics_file", "eval_file", "timing_file", "events", "envs", "evaluator"):
-            if hasattr(self, name):
-                getattr(self, name).close()
+    def close(self) -> None:
+        """Close files and environments."""
+        for part in (self.metrics_file, self.eval_file, self.timing_file, self.events, self.envs, self.evaluator):
+            part.close()
 
-    # State.
+    # State: a checkpoint is the sum of its parts.
 
-    def _state(self) -> dict[str, State]:
-        return {
+    def _save(self) -> None:
+        for file in (self.metrics_file, self.eval_file, self.timing_file):
+            file.sync()
+        parts: dict[str, State] = {
             "algo": self.algo.state_dict(),
             "memory": self.memory.state_dict(),
             "envs": self.envs.state_dict(),
             "streams": {
-                **{name: seeding.generator_state(g) for name, g in self.streams.items()},
-                "python": list(random.getstate()[1]),
-                "numpy": _plain_numpy_state(),
-                "torch": torch.get_rng_state(),
+                "acting": seeding.generator_state(self.algo.rng),
+                "minibatches": seeding.generator_state(self.minibatches),
+                "globals": seeding.globals_state(),
             },
             "session": {
                 "frames": self.frames,
@@ -297,30 +261,29 @@ class Session:
                 "last_eval": None if math.isnan(self.last_eval) else self.last_eval,
                 "phases": asdict(self.phases),
                 "wall_seconds": self._wall_seconds(),
-                "total_frames": self.config.frames,
             },
         }
-
-    def _load(self, path: Any) -> None:
-        state = checkpoint.load_parts(path)
-        missing = {"algo", "memory", "envs", "streams", "session"} - set(state)
-        if missing:
-            raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}: it is no checkpoint of a session")
-        mine = state["session"]
-        self.frames, self.updates = mine["frames"], mine["updates"]
+        checkpoint.save(self.folder.checkpoints, self.frames, self.algo.weights(), parts, self.config.checkpoint.keep)
         self.checkpoint_frames = self.frames
+
+    def _load(self, path: Path) -> None:
+        parts = checkpoint.load_parts(path)
+        if missing := {"algo", "memory", "envs", "streams", "session"} - set(parts):
+            raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}: it is no checkpoint of a session")
+        self.algo.load_weights(checkpoint.load_weights(path))
+        self.algo.load_state_dict(parts["algo"])
+        self.memory.load_state_dict(parts["memory"])
+        self.envs.load_state_dict(parts["envs"])
+        seeding.set_generator_state(self.algo.rng, parts["streams"]["acting"])
+        seeding.set_generator_state(self.minibatches, parts["streams"]["minibatches"])
+        seeding.set_globals_state(parts["streams"]["globals"])
+        mine = parts["session"]
+        self.frames = self.checkpoint_frames = mine["frames"]
+        self.updates = mine["updates"]
         self.last_eval = math.nan if mine["last_eval"] is None else mine["last_eval"]
         self.phases, self.seconds_before = Phases(**mine["phases"]), mine["wall_seconds"]
-        self.algo.load_weights(checkpoint.load_weights(path))
-        self.algo.load_state_dict(state["algo"])
-        self.memory.load_state_dict(state["memory"])
-        self.envs.load_state_dict(state["envs"])
-        streams = state["streams"]
-        for name, generator in self.streams.items():
-            seeding.set_generator_state(generator, streams[name])
-        random.setstate((3, tuple(streams["python"]), None))
-        np.random.set_state(("MT19937", streams["numpy"]["key"], streams["numpy"]["pos"], 0, 0.0))  # noqa: NPY002
-        torch.set_rng_state(streams["torch"])
+
+    # What is told of it.
 
     def _wall_seconds(self) -> float:
         return self.seconds_before + time.perf_counter() - self.started
@@ -344,10 +307,5 @@ class Session:
         )
 
 
-def _mean(values: Any) -> float:
+def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if len(values) else math.nan
-
-
-def _plain_numpy_state() -> State:
-    state = np.random.get_state(legacy=False)  # noqa: NPY002 - the global generator is part of the state
-    return {"key": state["state"]["key"], "pos": state["state"]["pos"]}

@@ -31,7 +31,7 @@ GRACE_SECONDS = 60
 """How long a worker may take to save after it was asked to stop."""
 
 
-class TrialFailed(RlkitError):
+class TrialError(RlkitError):
     """Some seeds failed; the results of the others are kept."""
 
 
@@ -66,7 +66,7 @@ def run_trial(config: RunConfig, folder: RunFolder, *, started: float, quiet: bo
         The trial's result. Its status is `stopped` where Ctrl-C ended it.
 
     Raises:
-        TrialFailed: a seed failed; `result.json` holds the others.
+        TrialError: a seed failed; `result.json` holds the others.
         RlkitError: the only seed failed.
     """
     display = Display(config, folder.path)
@@ -87,7 +87,7 @@ def run_trial(config: RunConfig, folder: RunFolder, *, started: float, quiet: bo
         _set_status(folder, "stopped" if stop.requested else "failed")
         if stop.requested:
             return {"status": "stopped"}
-        raise TrialFailed(_failure_text(failures, folder, config))
+        raise TrialError(_failure_text(failures, folder, config))
     result = trial_result(
         config,
         [read_json(folder.session(s).result) for s in done],
@@ -99,7 +99,7 @@ def run_trial(config: RunConfig, folder: RunFolder, *, started: float, quiet: bo
     write_json(folder.result, result)
     _set_status(folder, result["status"])
     if failures:
-        raise TrialFailed(_failure_text(failures, folder, config))
+        raise TrialError(_failure_text(failures, folder, config))
     return read_json(folder.result)
 
 
@@ -123,10 +123,10 @@ class _Watcher:
 
 
 def _in_process(config: RunConfig, folder: RunFolder, watcher: _Watcher, stop: StopSignal, started: float) -> None:
-    from rlkit.training.session import Session
+    from rlkit.training.session import run_session
 
     try:
-        Session(config, config.seed, folder.session(config.seed), watcher=watcher, stop=stop, started=started).run()
+        run_session(config, config.seed, folder.session(config.seed), watcher=watcher, stop=stop, started=started)
     except BaseException as error:
         from rlkit.errors import DivergedError
 

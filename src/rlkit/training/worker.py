@@ -55,14 +55,14 @@ def main() -> int:
     threading.Thread(target=listen, daemon=True).start()
     from rlkit.config.schema import compose
     from rlkit.results.console import log_to
-    from rlkit.training.session import Session
+    from rlkit.training.session import run_session
 
     pipe = Pipe()
     log_to(folder.log, lambda text: pipe.send({"log": text}))
     try:
         with stop:
             config = compose(base=folder.config)
-            Session(config, seed, folder.session(seed), watcher=pipe, stop=stop, started=started).run()
+            run_session(config, seed, folder.session(seed), watcher=pipe, stop=stop, started=started)
     except RlkitError as error:
         pipe.send({"error": str(error)})
         return 2
