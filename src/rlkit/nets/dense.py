@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 class Scratch:
     """Outputs and gradients of every layer for one batch size, reused by every update of that size."""
 
-    def __init__(self, widths: Sequence[int], outputs: Sequence[int], rows: int, device: torch.device) -> None:
-        kernels = kernels_for(device)
+    def __init__(
+        self, widths: Sequence[int], outputs: Sequence[int], rows: int, device: torch.device, kernels: Any
+    ) -> None:
         # zeros: the columns of the last layer that a narrower network does not have stay zero
         self.outs = [kernels.view(torch.zeros(len(outputs), rows, w, device=device)) for w in widths]
         self.d_outs = [kernels.view(torch.zeros(len(outputs), rows, w, device=device)) for w in widths]
@@ -94,7 +95,7 @@ class Dense:
         """See `Net.tape`. One tape a batch size is live at a time; using an older one raises."""
         scratch = self.scratch.get(len(x))
         if scratch is None:
-            scratch = Scratch(self.widths[1:], self.outputs, len(x), self.device)
+            scratch = Scratch(self.widths[1:], self.outputs, len(x), self.device, self.kernels)
             self.scratch[len(x)] = scratch
         scratch.tapes += 1
         ticket = scratch.tapes

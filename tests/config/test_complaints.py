@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+
+from rlkit import compose
+from rlkit.errors import ConfigError
+
+# override -> what the message must contain
+WRONG = {
+    "algo.clpi_coef=0.3": ["unknown key algo.clpi_coef", "did you mean algo.clip_coef", "gae_lambda"],
+    "env=cartpol": ["unknown choice env=cartpol", "did you mean env=cartpole", "accepted: acrobot"],
+    "algo.learning_rate=fast": ["algo.learning_rate=fast", "a number"],
+    "+algo.typo=1": ["unknown key algo.typo", "keys of ppo"],
+    "+foo.bar=1": ["unknown key foo"],
+    "algo.gamma=1.5": ["algo.gamma=1.5", "at least 0 and at most 1"],
+    "algo.gamma=nan": ["algo.gamma=nan", "finite"],
+    "algo.gamma=null": ["algo.gamma=null", "a number"],
+    "seeds=0": ["seeds=0", "whole number of at least 1"],
+    "seeds=true": ["seeds=True", "a whole number"],
+    "frames=-5": ["frames=-5", "at least 1"],
+    "frames=5.5": ["frames=5.5", "whole number"],
+    "frames=inf": ["frames=inf", "whole number"],
+    "algo.clip_coef_schedule=lin": ["algo.clip_coef_schedule=lin", "constant, linear"],
+    "net.hidden=[64,x]": ["net.hidden", "whole number"],
+    "net.hidden=[0]": ["net.hidden=[0]", "at least 1"],
+    "net.hidden=64": ["net.hidden=64", "a list"],
+    "nett=mlp": ["unknown key nett", "did you mean net"],
+    "critic_net=mlp": ["net@critic_net=mlp"],
+    "eval=3": ["eval=3", "set its keys"],
+    "env=gym": ["env.id=null", "env.id=LunarLander-v3"],
+    "algo.gamma=[1": ["cannot read 'algo.gamma=[1'", "key=value"],
+    "device=gpu": ["device=gpu", "cuda"],
+    "name=../up": ["name=../up", "letters"],
+    "checkpoint.keep=1": ["checkpoint.keep=1", "at least 2"],
+    "algo=": ["unknown choice algo=", "ppo"],
+}
+
+
+@pytest.mark.parametrize("override", WRONG)
+def test_a_wrong_override_is_answered_shortly(override: str):
+    with pytest.raises(ConfigError) as raised:
+        compose([override])
+    text = str(raised.value)
+    for part in WRONG[override]:
+        assert part in text
+    assert len(text.splitlines()) <= 12
+    for noise in ("Traceback", "ConfigKeyError", "full_key", "object_type", "search path", "schema"):
+        assert noise not in text
+
+
+def test_a_misspelled_key_in_a_users_file_names_the_file(tmp_path: Path):
+    (tmp_path / "mine" / "algo").mkdir(parents=True)
+    file = tmp_path / "mine" / "algo" / "mine.yaml"
+    file.write_text("# @package _global_\ndefaults: [ppo, _self_]\nalgo: {clip_coeff: 0.1}\n")
+    with pytest.raises(ConfigError) as raised:
+        compose(["algo=mine"], config_dir=tmp_path / "mine")
+    assert str(file) in str(raised.value)
+    assert "did you mean algo.clip_coef" in str(raised.value)
+
+
+def test_a_file_that_is_no_yaml_is_named_with_its_line(tmp_path: Path):
+    (tmp_path / "mine" / "algo").mkdir(parents=True)
+    file = tmp_path / "mine" / "algo" / "mine.yaml"
+    file.write_text("# @package _global_\nalgo: {gamma: [0.9}\n")
+    with pytest.raises(ConfigError, match="is not valid YAML") as raised:
+        compose(["algo=mine"], config_dir=tmp_path / "mine")
+    assert f"{file}:2" in str(raised.value)
+
+
+def test_a_choice_missing_in_a_users_file_is_named(tmp_path: Path):
+    (tmp_path / "mine" / "algo").mkdir(parents=True)
+    (tmp_path / "mine" / "algo" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults: [ppo, override /net: mpl, _self_]\n"
+    )
+    with pytest.raises(ConfigError, match="did you mean net=mlp"):
+        compose(["algo=mine"], config_dir=tmp_path / "mine")
+
+
+def test_tuned_values_for_another_net_say_how_to_drop_them(tmp_path: Path):
+    (tmp_path / "conf" / "tuned").mkdir(parents=True)
+    (tmp_path / "conf" / "tuned" / "mine.yaml").write_text("# @package _global_\nnet: {cells: 3}\n")
+    with pytest.raises(ConfigError, match="add ~tuned"):
+        compose(["tuned=mine"])

@@ -1,0 +1,175 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlkit.config.net import MLPConfig
+from rlkit.nets.build import Traced, build
+from rlkit.nets.dense import Dense
+from rlkit.nets.kernels import NumpyKernels, TorchKernels
+from rlkit.nets.optim import Flat
+
+
+def make(inputs=3, hidden=(8, 5), outputs=(4, 1), activation="tanh", seed=0) -> Dense:
+    names = [f"n{k}" for k in range(len(outputs))]
+    generator = torch.Generator().manual_seed(seed)
+    net = build(
+        MLPConfig(hidden=list(hidden), activation=activation),
+        names=names,
+        inputs=inputs,
+        outputs=outputs,
+        gains=[1.0] * len(names),
+        generator=generator,
+    )
+    assert isinstance(net, Dense)
+    flat = Flat({"net": net.size}, torch.device("cpu"))
+    net.bind(flat.slots["net"])
+    for bias in (w for name, w in net.state_dict().items() if name.endswith("bias")):
+        bias.copy_(torch.randn(bias.shape, generator=generator))
+    return net
+
+
+def grads(net: Dense) -> dict[str, torch.Tensor]:
+    """The flat gradient by the names of `state_dict`."""
+    twin = Dense(net.names, net.widths[0], net.widths[1:-1], net.outputs, net.activation)
+    flat = Flat({"net": net.size}, torch.device("cpu"))
+    flat.weight.copy_(net.slot.grad)
+    twin.slot.weight.copy_(net.slot.grad)
+    twin.bind(flat.slots["net"])
+    return twin.state_dict()
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    rows=st.integers(1, 9),
+    inputs=st.integers(1, 5),
+    hidden=st.lists(st.integers(1, 9), max_size=3),
+    outputs=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    activation=st.sampled_from(["tanh", "relu"]),
+)
+def test_forward_and_backward_equal_autograd_for_any_shape(rows, inputs, hidden, outputs, activation):
+    net = make(inputs, hidden, outputs, activation)
+    x = torch.randn(rows, inputs, generator=torch.Generator().manual_seed(1))
+    outs, back = net.tape(x)
+    d_outs = [torch.randn(o.shape, generator=torch.Generator().manual_seed(k)) for k, o in enumerate(outs)]
+    twins = [net.twin(k) for k in range(len(outputs))]
+    leaf = x.clone().requires_grad_()
+    theirs = [twin(leaf) for twin in twins]
+    for mine, other in zip(outs, theirs, strict=True):
+        torch.testing.assert_close(mine, other.detach(), rtol=1e-5, atol=1e-5)
+    torch.autograd.backward(theirs, d_outs)
+    d_x = back(d_outs, inputs=True)
+    torch.testing.assert_close(d_x, leaf.grad, rtol=1e-4, atol=1e-5)
+    mine = grads(net)
+    for name, twin in zip(net.names, twins, strict=True):
+        for key, parameter in twin.named_parameters():
+            torch.testing.assert_close(mine[f"{name}.{key}"], parameter.grad, rtol=1e-4, atol=1e-5)
+    for k in range(len(outputs)):
+        np.testing.assert_allclose(net.infer(x.numpy(), k), theirs[k].detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_the_kernels_of_other_devices_give_the_same(activation: str, monkeypatch: pytest.MonkeyPatch):
+    """What CUDA runs, on the CPU: the same arithmetic through torch."""
+    fast = make(activation=activation)
+    monkeypatch.setattr("rlkit.nets.dense.kernels_for", lambda device: TorchKernels)
+    plain = make(activation=activation)
+    assert fast.kernels is NumpyKernels
+    assert plain.kernels is TorchKernels
+    x, d_outs = torch.randn(6, 3), [torch.randn(6, 4), torch.randn(6, 1)]
+    for net in (fast, plain):
+        net.slot.fresh = True
+        outs, back = net.tape(x)
+        back(d_outs)
+        back2 = net.tape(x)[1]
+        back2(d_outs)  # the second of a step adds
+    torch.testing.assert_close(plain.slot.grad, fast.slot.grad, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(outs[0], fast.tape(x)[0][0], rtol=1e-5, atol=1e-5)
+
+
+def test_the_first_gradient_after_a_step_overwrites_and_later_ones_add():
+    net, x, d = make(), torch.randn(6, 3), [torch.randn(6, 4), torch.randn(6, 1)]
+    net.tape(x)[1](d)
+    once = net.slot.grad.clone()
+    net.tape(x)[1](d)
+    torch.testing.assert_close(net.slot.grad, 2 * once)
+    net.slot.fresh = True
+    net.tape(x)[1](d)
+    torch.testing.assert_close(net.slot.grad, once)
+
+
+def test_gradients_at_the_input_alone_leave_the_weights_gradient():
+    net, x, d = make(), torch.randn(6, 3), [torch.randn(6, 4), torch.randn(6, 1)]
+    net.slot.grad.fill_(7)
+    net.tape(x)[1](d, params=False, inputs=True)
+    assert (net.slot.grad == 7).all()
+
+
+def test_a_spent_tape_is_refused():
+    net, x = make(), torch.randn(6, 3)
+    _, back = net.tape(x)
+    net.tape(x)
+    with pytest.raises(RuntimeError, match="spent"):
+        back([torch.zeros(6, 4), torch.zeros(6, 1)])
+
+
+def test_weights_have_ordinary_names_and_load_into_torch_modules():
+    state = make().state_dict()
+    assert {name: tuple(w.shape) for name, w in state.items()} == {
+        "n0.0.weight": (8, 3), "n0.0.bias": (8,), "n0.2.weight": (5, 8), "n0.2.bias": (5,),
+        "n0.4.weight": (4, 5), "n0.4.bias": (4,),
+        "n1.0.weight": (8, 3), "n1.0.bias": (8,), "n1.2.weight": (5, 8), "n1.2.bias": (5,),
+        "n1.4.weight": (1, 5), "n1.4.bias": (1,),
+    }  # fmt: skip
+
+
+def test_the_padding_of_a_narrow_output_stays_zero():
+    net = make(outputs=(4, 1))
+    outs, back = net.tape(torch.randn(6, 3))
+    back([torch.ones(6, 4), torch.ones(6, 1)])
+    assert (net.weight[-1][1, 1:] == 0).all()
+    assert (net.d_weight[-1][1, 1:] == 0).all()
+    assert [tuple(o.shape) for o in outs] == [(6, 4), (6, 1)]
+
+
+@pytest.mark.parametrize("activation", ["tanh", "silu"])
+def test_initialisation_is_orthogonal_with_the_gains_asked_for(activation: str):
+    net = build(
+        MLPConfig(hidden=[16, 16], activation=activation),
+        names=["actor", "critic"],
+        inputs=4,
+        outputs=[3, 1],
+        gains=[0.01, 1.0],
+        generator=torch.Generator().manual_seed(0),
+    )
+    state = net.state_dict()
+    hidden = state["actor.2.weight"]
+    torch.testing.assert_close(hidden @ hidden.T, 2 * torch.eye(16), atol=1e-5, rtol=1e-5)
+    last = state["actor.4.weight"]
+    torch.testing.assert_close(last @ last.T, 1e-4 * torch.eye(3), atol=1e-8, rtol=1e-5)
+    assert torch.linalg.vector_norm(state["critic.4.weight"]).item() == pytest.approx(1, rel=1e-5)
+    assert all((w == 0).all() for name, w in state.items() if name.endswith("bias"))
+
+
+def test_other_activations_and_layer_norm_go_through_autograd():
+    for cfg in (MLPConfig(activation="silu"), MLPConfig(layer_norm=True)):
+        generator = torch.Generator().manual_seed(0)
+        net = build(cfg, names=["a", "b"], inputs=3, outputs=[2, 1], gains=[1, 1], generator=generator)
+        assert isinstance(net, Traced)
+        flat = Flat({"net": net.size}, torch.device("cpu"))
+        before = {k: v.clone() for k, v in net.state_dict().items()}
+        net.bind(flat.slots["net"])
+        x = torch.randn(5, 3)
+        outs, back = net.tape(x)
+        d_x = back([torch.ones(5, 2), torch.ones(5, 1)], inputs=True)
+        assert d_x is not None
+        assert d_x.shape == (5, 3)
+        assert all((p.grad is not None and p.grad.abs().sum() > 0) for p in net.modules.parameters())
+        once = flat.grad.clone()
+        assert once.abs().sum() > 0  # the gradients are views of the flat one
+        net.tape(x)[1]([torch.ones(5, 2), torch.ones(5, 1)])
+        torch.testing.assert_close(flat.grad, 2 * once)
+        for key, value in net.state_dict().items():
+            torch.testing.assert_close(value, before[key])
+        np.testing.assert_allclose(net.infer(x.numpy(), 0), outs[0].numpy(), rtol=1e-5)
