@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -83,8 +84,11 @@ def _registered(env_id: str) -> Any:
         import ale_py
 
         gym.register_envs(ale_py)
+    module, _, name = env_id.rpartition(":")
     try:
-        return gym.spec(env_id)
+        if module:
+            importlib.import_module(module)
+        return gym.spec(name)
     except ModuleNotFoundError as error:
         raise EnvError(f"env.id={env_id}: the module {error.name!r} is not installed or not on PYTHONPATH") from error
     except (gym.error.Error, ValueError) as error:

@@ -68,7 +68,8 @@ def run_session(
             return result
     session = Session(config, seed, folder, watcher, prune, stop or StopSignal(), started or time.perf_counter())
     try:
-        return session.run()
+        with np.errstate(over="ignore", invalid="ignore"):  # what diverges is noticed and named at the next log row
+            return session.run()
     finally:
         session.close()
 

@@ -1,0 +1,173 @@
+"""Learning what is known, and the details of Huang et al. 2022 by their effect."""
+
+import numpy as np
+import pytest
+import torch
+from tests.training.runs import session
+
+from rlkit import compose, seeding
+from rlkit.algos.base import Setting
+from rlkit.algos.ppo import PPO
+from rlkit.config.algo import PPOConfig
+from rlkit.config.net import MLPConfig
+from rlkit.envs.make import make
+from rlkit.envs.vector import VectorEnv
+from rlkit.memory.rollout import RolloutMemory
+from rlkit.results.folder import read_rows
+from rlkit.training.collect import Collector
+
+
+class Loop:
+    """An algorithm with its environments, without files."""
+
+    def __init__(self, env_id: str, cfg: PPOConfig, num_envs: int = 4, frames: int = 10_000, **kwargs: object) -> None:
+        config = compose(["env=gym", f"env.id={env_id}"])
+        config.env.kwargs.update(kwargs)
+        backend, spec = make(config.env, num_envs)
+        self.envs = VectorEnv(backend, 0)
+        init, acting = seeding.torch_stream(0, "init"), seeding.stream(0, "acting")
+        cpu = torch.device("cpu")
+        net = MLPConfig(hidden=[32, 32])
+        setting = Setting(
+            spec=spec, net=net, critic_net=None, total_frames=frames, device=cpu, init=init, acting=acting
+        )
+        self.algo = PPO(cfg, setting)
+        self.memory = RolloutMemory(seeding.stream(0, "minibatches"), cpu)
+        self.collector = Collector(self.envs, self.algo)
+        self.frames = 0
+
+    def rollout(self):
+        rollout = self.algo.prepare(self.collector.collect(self.frames))
+        self.frames += rollout.steps * rollout.num_envs
+        self.memory.add(rollout)
+        return rollout
+
+    def learn(self):
+        self.rollout()
+        return [self.algo.update(batch) for batch in self.algo.batches(self.memory)]
+
+
+@pytest.mark.parametrize("ending", ["terminated", "truncated", "both"])
+@pytest.mark.parametrize("gae_lambda", [0.0, 0.7, 1.0])
+def test_the_targets_that_reach_the_learner_are_right(ending: str, gae_lambda: float):
+    """The truncation oracle: on the chain, targets by hand from the critic's own values of the true states."""
+    gamma = 0.9
+    loop = Loop("tests.envs.chain:Chain-v0", PPOConfig(gamma=gamma, gae_lambda=gae_lambda, n_steps=7), 2, ending=ending)
+    rollout = loop.rollout()
+    value = loop.algo.net.value(np.arange(4, dtype=np.float32)[:, None]).astype(np.float64)
+    # One episode visits 0, 1, 2 and ends in 3; from its end backwards, each advantage by definition.
+    end = 0.0 if ending != "truncated" else value[3]
+    delta = [1 + gamma * value[1] - value[0], 1 + gamma * value[2] - value[1], 1 + gamma * end - value[2]]
+    decay = gamma * gae_lambda
+    whole = [delta[0] + decay * (delta[1] + decay * delta[2]), delta[1] + decay * delta[2], delta[2]]
+    expected = [*whole, *whole, delta[0]]  # 7 steps: two episodes, and one step whose successor is state 1
+    assert rollout.obs[:, 0, 0].tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    np.testing.assert_allclose(rollout.fields["advantage"], np.array([expected] * 2).T, atol=1e-6)
+    np.testing.assert_allclose(
+        rollout.fields["target"], (np.array(expected) + value[[0, 1, 2, 0, 1, 2, 0]])[:, None].repeat(2, 1), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("continuous", [False, True], ids=["discrete", "continuous"])
+def test_it_learns_to_do_what_it_is_told(continuous: bool):
+    loop = Loop(
+        "tests.envs.chain:Identity-v0",
+        PPOConfig(n_steps=32, minibatch_size=64, epochs=10, learning_rate=1e-2, gamma=0.0, log_std_init=-1.0),
+        frames=5000,
+        continuous=continuous,
+    )
+    while loop.frames < 5000:
+        loop.learn()
+    obs = loop.envs.obs
+    hits = []
+    for _ in range(20):
+        action = loop.algo.act(obs, frames=0, explore=False).action
+        hits.append(abs(action[:, 0] - obs[:, 0]).mean() if continuous else (action == obs.argmax(1)).mean())
+        loop.envs.step(action)
+        obs = loop.envs.obs
+    assert np.mean(hits) < 0.15 if continuous else np.mean(hits) == 1
+
+
+def test_an_endless_truncated_loop_has_the_value_of_an_endless_one():
+    """Reward 1 for ever, cut every 3 steps: V = 1 / (1 - gamma) everywhere, if truncation is right."""
+    cfg = PPOConfig(gamma=0.8, n_steps=64, minibatch_size=64, epochs=8, learning_rate=1e-2)
+    loop = Loop("tests.envs.chain:Chain-v0", cfg, frames=20_000, ending="truncated")
+    while loop.frames < 20_000:
+        loop.learn()
+    values = loop.algo.net.value(np.arange(3, dtype=np.float32)[:, None])
+    np.testing.assert_allclose(values, 5, atol=0.25)
+
+
+def test_old_log_probabilities_are_those_of_the_acting_policy():
+    loop = Loop("CartPole-v1", PPOConfig(n_steps=8))
+    rollout = loop.rollout()
+    fields = rollout.fields
+    now = loop.algo.net.policy(rollout.obs[:-1].reshape(32, 4))
+    expected = loop.algo.dist.log_prob(torch.from_numpy(now), torch.from_numpy(fields["action"].reshape(32)))
+    np.testing.assert_allclose(fields["log_prob"].reshape(32), expected.numpy(), atol=1e-6)
+
+
+def test_every_row_is_in_one_minibatch_of_each_epoch():
+    loop = Loop("CartPole-v1", PPOConfig(n_steps=25, minibatch_size=30, epochs=3))
+    rollout = loop.rollout()
+    batches = list(loop.algo.batches(loop.memory))
+    assert [len(b) for b in batches] == [30, 30, 30, 10] * 3
+    everything = np.sort(rollout.fields["advantage"].reshape(-1))
+    orders = [torch.cat([b.advantage for b in batches[i : i + 4]]).numpy() for i in (0, 4, 8)]
+    for order in orders:
+        np.testing.assert_array_equal(np.sort(order), everything)
+    assert not np.array_equal(orders[0], orders[1])
+
+
+def test_the_schedules_follow_the_frames():
+    cfg = PPOConfig(n_steps=25, learning_rate=1e-3, clip_coef=0.2, clip_coef_schedule="linear")
+    loop = Loop("CartPole-v1", cfg, frames=1000)
+    seen = []
+    while loop.frames < 1000:
+        loop.rollout()
+        seen.append((loop.algo.optim.learning_rate, loop.algo.clip_coef))
+    np.testing.assert_allclose(seen, [(1e-3 * (1 - k / 10), 0.2 * (1 - k / 10)) for k in range(10)], rtol=1e-6)
+
+
+def test_target_kl_ends_the_updates_of_a_rollout_before_the_step():
+    cfg = PPOConfig(n_steps=64, minibatch_size=32, epochs=20, learning_rate=0.05, target_kl=0.01)
+    loop = Loop("CartPole-v1", cfg)
+    updates = loop.learn()
+    assert 1 < len(updates) < 20 * 8
+    assert all(u.metrics["approx_kl"] <= 0.015 for u in updates[:-1])
+    assert updates[-1].metrics["approx_kl"] > 0.015
+    before = loop.algo.net.flat.weight.clone()
+    loop.algo.update(next(iter([b for b in loop.memory.minibatches(256, ("obs", "action", "log_prob", "value", "advantage", "target"))])))
+    assert torch.equal(loop.algo.net.flat.weight, before)
+
+
+def test_the_gradient_is_clipped_over_actor_and_critic_together():
+    loop = Loop("CartPole-v1", PPOConfig(n_steps=32, minibatch_size=128, epochs=1, max_grad_norm=0.01))
+    loop.learn()
+    norm = torch.linalg.vector_norm(loop.algo.net.flat.grad).item()
+    assert norm == pytest.approx(0.01, rel=1e-3)
+    assert loop.algo.optim.grad_norm > 0.01
+
+
+def test_a_gradient_reaches_every_parameter():
+    for env_id in ("CartPole-v1", "Pendulum-v1"):
+        loop = Loop(env_id, PPOConfig(n_steps=32, minibatch_size=128, epochs=1, ent_coef=0.01))
+        before = {k: v.clone() for k, v in loop.algo.weights().items()}
+        loop.learn()
+        for name, weight in loop.algo.weights().items():
+            assert not torch.equal(weight, before[name]), name
+
+
+def test_statistics_are_those_of_the_last_minibatch():
+    loop = Loop("CartPole-v1", PPOConfig(n_steps=32, minibatch_size=64, epochs=2))
+    updates = loop.learn()
+    assert [bool(u.metrics) for u in updates] == [False] * 3 + [True]
+    assert {"approx_kl", "clip_fraction", "explained_variance", "entropy", "grad_norm"} <= updates[-1].metrics.keys()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_cartpole_is_learnt_within_the_first_half_of_the_readme_run(seed: int, tmp_path):
+    """A quick check of learning; the full table over ten seeds is in the README."""
+    result = session(tmp_path, ["eval.episodes=20", "frames=50000"], seed)
+    assert result["final_return"]["mean"] > 400
+    assert len(read_rows(tmp_path / "metrics.jsonl")) > 50

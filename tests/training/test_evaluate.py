@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from rlkit import compose, seeding
+from rlkit.algos.base import Algorithm
+from rlkit.config.env import EnvConfig
+from rlkit.envs.make import make
+from rlkit.training import agent
+from rlkit.training.evaluate import Evaluator
+
+
+def untrained(env: str = "cartpole") -> Algorithm:
+    config = compose([f"env={env}"])
+    backend, spec = make(config.env, 1)
+    backend.close()
+    return agent.build(config, 0, spec, agent.prepare_process(config))
+
+
+@pytest.mark.parametrize("episodes", [1, 3, 16, 41])
+def test_every_episode_has_its_seed_and_is_played_to_its_end(episodes: int):
+    algo = untrained()
+    score = Evaluator(compose([]).env, 0).score(algo, episodes=episodes, deterministic=True, frames=0)
+    assert score.protocol.first_seed == seeding.EVAL_SEEDS
+    backend, _ = make(EnvConfig(id="CartPole-v1", vectorization="sync"), 1)
+    expected = []
+    for episode in range(episodes):  # one after the other, in an environment of its own
+        obs, total, over = backend.reset([0], [seeding.EVAL_SEEDS + episode]), 0.0, False
+        while not over:
+            obs, reward, terminated, truncated = backend.step(algo.act(obs, frames=0, explore=False).action)
+            total, over = total + float(reward[0]), bool(terminated[0] or truncated[0])
+        expected.append(total)
+    assert score.returns == expected
+    assert score.lengths == [int(r) for r in expected]
+
+
+def test_training_streams_are_not_touched():
+    algo = untrained()
+    before = seeding.generator_state(algo.rng)
+    evaluator = Evaluator(compose([]).env, 0)
+    sampled = [evaluator.score(algo, episodes=5, deterministic=False, frames=0).returns for _ in range(2)]
+    assert sampled[0] == sampled[1]
+    assert seeding.generator_state(algo.rng) == before
+
+
+def test_the_protocol_is_in_words():
+    score = Evaluator(compose([]).env, 0).score(untrained(), episodes=2, deterministic=False, frames=0)
+    assert str(score.protocol) == (
+        "CartPole-v1, 2 sampled episodes, evaluation seeds 1073741824 to 1073741825 (disjoint from training)"
+    )
+
+
+def test_a_random_policy_scores_about_what_is_known():
+    score = Evaluator(compose([]).env, 0).random(200)
+    assert 20 < score.mean < 25  # 22 on CartPole-v1
+    assert score.returns == Evaluator(compose([]).env, 0).random(200).returns
+    assert np.mean(Evaluator(EnvConfig(id="MountainCar-v0"), 0).random(3).returns) == -200

@@ -1,0 +1,124 @@
+import json
+import math
+from pathlib import Path
+
+import pytest
+from tests.training.runs import StopAfter, session, traces
+
+from rlkit.errors import DivergedError, EnvError
+from rlkit.results.folder import read_rows
+from rlkit.training import session as session_module
+
+ENVS = {"cartpole": ["env=cartpole"], "pendulum": ["env=pendulum"], "separate": ["net@critic_net=mlp", "critic_net.hidden=[8]"]}
+
+
+@pytest.fixture(autouse=True)
+def _watch_every_rollout(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(session_module, "WATCH_SECONDS", -1)
+
+
+@pytest.mark.parametrize("env", ENVS)
+def test_the_same_seed_leaves_the_same_bytes_and_another_seed_others(env: str, tiny: list[str], tmp_path: Path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        session(tmp_path / name, [*tiny, *ENVS[env]], seed)
+    assert traces(tmp_path / "a") == traces(tmp_path / "b")
+    assert traces(tmp_path / "a")["metrics.jsonl"] != traces(tmp_path / "c")["metrics.jsonl"]
+
+
+@pytest.mark.parametrize("env", ENVS)
+@pytest.mark.parametrize("at", [128, 512, 896])
+def test_a_stopped_and_resumed_run_equals_one_that_never_stopped(env: str, at: int, tiny: list[str], tmp_path: Path):
+    overrides = [*tiny, *ENVS[env]]
+    session(tmp_path / "whole", overrides)
+    stop = StopAfter(at)
+    stopped = session(tmp_path / "halves", overrides, watcher=stop, stop=stop)
+    assert (stopped["status"], stopped["frames"]) == ("stopped", at)
+    assert stopped["final_return"]["mean"] != stopped["final_return"]["mean"]  # NaN: not scored
+    resumed = session(tmp_path / "halves", overrides)
+    assert resumed["status"] == "complete"
+    assert traces(tmp_path / "halves") == traces(tmp_path / "whole")
+
+
+def test_rows_after_the_checkpoint_and_a_torn_line_are_written_again(tiny: list[str], tmp_path: Path):
+    session(tmp_path / "whole", tiny)
+    stop = StopAfter(512)
+    session(tmp_path / "torn", tiny, watcher=stop, stop=stop)
+    with (tmp_path / "torn" / "metrics.jsonl").open("a") as file:  # as a kill between two checkpoints leaves it
+        file.write('{"frames": 640, "x": 1}\n{"frames": 7')
+    session(tmp_path / "torn", tiny)
+    assert traces(tmp_path / "torn") == traces(tmp_path / "whole")
+    frames = [row["frames"] for row in read_rows(tmp_path / "torn" / "metrics.jsonl")]
+    assert frames == sorted(set(frames))
+
+
+def test_a_finished_session_is_not_trained_again(tiny: list[str], tmp_path: Path):
+    first = session(tmp_path / "s", tiny)
+    changed = (tmp_path / "s" / "result.json").stat().st_mtime_ns
+    again = session(tmp_path / "s", tiny)
+    assert again["final_return"] == first["final_return"]
+    assert (tmp_path / "s" / "result.json").stat().st_mtime_ns == changed
+    assert session(tmp_path / "s", [*tiny, "frames=1536"])["frames"] == 1536
+
+
+def test_the_metrics_have_what_users_look_for(tiny: list[str], tmp_path: Path):
+    result = session(tmp_path / "s", [*tiny, "log.every_frames=128", "eval.every_frames=256"])
+    rows = read_rows(tmp_path / "s" / "metrics.jsonl")
+    assert [row["frames"] for row in rows] == list(range(128, 1025, 128))
+    wanted = {"approx_kl", "clip_fraction", "entropy", "explained_variance", "policy_loss", "value_loss"}
+    assert {f"train/{name}" for name in wanted | {"learning_rate", "grad_norm", "updates"}} <= rows[-1].keys()
+    assert 0 < rows[0]["train/entropy"] <= math.log(2) + 1e-6
+    evals = read_rows(tmp_path / "s" / "eval.jsonl")
+    assert [row["frames"] for row in evals] == [256, 512, 768, 1024]
+    assert all(len(row["returns"]) == 3 for row in evals)
+    assert result["best_return"]["mean"] == max(row["mean"] for row in evals)
+    assert list((tmp_path / "s").glob("events.out.tfevents.*"))
+    assert sorted(p.name for p in (tmp_path / "s" / "checkpoints").iterdir()) == ["1024", "768", "latest"]
+    assert sum(result["time_split"].values()) == pytest.approx(1)
+
+
+def test_tensorboard_reads_the_events(tiny: list[str], tmp_path: Path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    session(tmp_path / "s", tiny)
+    events = EventAccumulator(str(tmp_path / "s")).Reload()
+    rows = read_rows(tmp_path / "s" / "metrics.jsonl")
+    scalars = events.Scalars("train/entropy")
+    assert [s.step for s in scalars] == [row["frames"] for row in rows]
+    assert scalars[-1].value == pytest.approx(rows[-1]["train/entropy"])
+    assert events.Scalars("eval/return")
+
+
+def test_the_pruner_hears_every_evaluation_and_can_stop(tiny: list[str], tmp_path: Path):
+    heard: list[tuple[int, float]] = []
+
+    def prune(frames: int, value: float) -> bool:
+        heard.append((frames, value))
+        return frames >= 512
+
+    result = session(tmp_path / "s", [*tiny, "eval.every_frames=256"], prune=prune)
+    assert [frames for frames, _ in heard] == [256, 512]
+    assert (result["status"], result["frames"]) == ("pruned", 512)
+    assert session(tmp_path / "s", tiny)["status"] == "pruned"
+
+
+def test_a_run_that_diverges_says_so_and_keeps_its_checkpoint(tiny: list[str], tmp_path: Path):
+    wild = [*tiny, "algo.learning_rate=1e30", "algo.max_grad_norm=null", "env=pendulum", "log.every_frames=128"]
+    with pytest.raises(DivergedError, match="diverged: train/") as raised:
+        session(tmp_path / "s", [*wild, "checkpoint.every_frames=128"])
+    assert "algo.learning_rate" in str(raised.value)
+
+
+def test_an_environment_that_fails_is_reported_and_leaves_the_last_checkpoint(tiny: list[str], tmp_path: Path):
+    overrides = [*tiny, "env=gym", "env.id=tests.envs.chain:Broken-v0", "env.kwargs.how=nan reward"]
+    with pytest.raises(EnvError, match="not finite"):
+        session(tmp_path / "s", overrides)
+
+
+def test_golden_first_losses(tiny: list[str], tmp_path: Path):
+    """Numbers of seed 0. A change that should not alter learning keeps them."""
+    session(tmp_path / "s", [*tiny, "log.every_frames=128"])
+    rows = read_rows(tmp_path / "s" / "metrics.jsonl")[:3]
+    found = [[round(row[f"train/{name}"], 4) for name in ("policy_loss", "value_loss", "entropy")] for row in rows]
+    golden = json.loads((Path(__file__).parent / "golden_ppo.json").read_text())
+    for mine, theirs in zip(found, golden, strict=True):
+        assert mine == pytest.approx(theirs, abs=2e-3)
