@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,10 @@ def _registered(env_id: str) -> Any:
 
 def _make_one(registered: Any, kwargs: dict[str, Any], render_mode: str | None) -> gym.Env[Any, Any]:
     try:
-        env = gym.make(registered, render_mode=render_mode, disable_env_checker=True, **kwargs)
+        with warnings.catch_warnings():
+            if render_mode is not None:  # an environment that cannot draw is answered in words of our own
+                warnings.filterwarnings("ignore", message=".*render_mode.*")
+            env = gym.make(registered, render_mode=render_mode, disable_env_checker=True, **kwargs)
     except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:
         raise EnvError(
             f"{registered.id} needs a package that is not installed: {str(error).splitlines()[0]}"

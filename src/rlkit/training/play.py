@@ -17,6 +17,7 @@ from rlkit.results.folder import writing
 from rlkit.training.evaluate import lend
 
 if TYPE_CHECKING:
+    from rlkit.envs.backends import Backend
     from rlkit.training.agent import Agent
     from rlkit.types import Array
 
@@ -50,7 +51,7 @@ def play(agent: Agent, *, video: Path | None, episodes: int, deterministic: bool
                 obs, ended, total = backend.reset([0], [seeding.EVAL_SEEDS + episode]), False, 0.0
                 while not ended:
                     if video is not None:
-                        pictures.append(_picture(backend.render(), spec.id))
+                        pictures.append(_picture(backend, spec.id))
                     action = agent.algo.act(obs, frames=agent.frames, explore=not deterministic).action
                     obs, reward, terminated, truncated = backend.step(to_env(action))
                     total += float(reward[0])
@@ -92,7 +93,11 @@ def write_video(path: Path, pictures: list[Array]) -> None:
             partial.unlink(missing_ok=True)
 
 
-def _picture(drawn: Any, env_id: str) -> Array:
+def _picture(backend: Backend, env_id: str) -> Array:
+    try:
+        drawn = backend.render()
+    except NotImplementedError:
+        drawn = None
     if not isinstance(drawn, np.ndarray) or drawn.ndim != 3:
         raise EnvError(f"{env_id} draws no pictures (its render mode 'rgb_array' gave {type(drawn).__name__})")
     return drawn
