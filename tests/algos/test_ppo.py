@@ -7,7 +7,7 @@ from tests.training.runs import session
 
 from rlkit import compose, seeding
 from rlkit.algos.base import Setting
-from rlkit.algos.ppo import PPO
+from rlkit.algos.ppo import FIELDS, PPO
 from rlkit.config.algo import PPOConfig
 from rlkit.config.net import MLPConfig
 from rlkit.envs.make import make
@@ -137,7 +137,8 @@ def test_target_kl_ends_the_updates_of_a_rollout_before_the_step():
     assert all(u.metrics["approx_kl"] <= 0.015 for u in updates[:-1])
     assert updates[-1].metrics["approx_kl"] > 0.015
     before = loop.algo.net.flat.weight.clone()
-    loop.algo.update(next(iter([b for b in loop.memory.minibatches(256, ("obs", "action", "log_prob", "value", "advantage", "target"))])))
+    (batch,) = loop.memory.minibatches(256, FIELDS)
+    loop.algo.update(batch)
     assert torch.equal(loop.algo.net.flat.weight, before)
 
 

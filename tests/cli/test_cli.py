@@ -180,7 +180,9 @@ def test_a_truncated_checkpoint_is_one_clear_line_and_nothing_changes(tiny: list
 
 
 def test_an_error_of_ours_leaves_its_traceback_in_a_file(tiny: list[str], tmp_path: Path):
-    done = rlkit(*tiny, "env=gym", "env.id=tests.envs.chain:Broken-v0", "env.kwargs.how=raises", cwd=Path(__file__).parents[2])
+    done = rlkit(
+        *tiny, "env=gym", "env.id=tests.envs.chain:Broken-v0", "env.kwargs.how=raises", cwd=Path(__file__).parents[2]
+    )
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if "traceback:" in line]
     assert "the simulator fell over" in Path(line.split("traceback: ")[1]).read_text()

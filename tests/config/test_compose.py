@@ -84,7 +84,7 @@ def test_a_saved_config_loads_to_the_same(tmp_path: Path):
 def test_a_saved_config_refuses_typos_and_other_choices(tmp_path: Path):
     path = tmp_path / "config.yaml"
     path.write_text(to_yaml(compose([])))
-    with pytest.raises(ConfigError, match="unknown key algo.gama\n  did you mean algo.gamma"):
+    with pytest.raises(ConfigError, match=r"unknown key algo\.gama\n  did you mean algo\.gamma"):
         compose(["algo.gama=0.5"], base=path)
     with pytest.raises(ConfigError, match="a saved run keeps its env"):
         compose(["env=pendulum"], base=path)

@@ -35,7 +35,16 @@ def test_a_terminal_gets_a_panel_with_everything(tmp_path):
     display.progress(progress(1, 100_000))
     screen.print(display._panel())
     text = screen.file.getvalue()
-    for part in ("50,000", "12,345", "123.4", "4.0s", "entropy 0.5", "learning 50%", "environment 25%", "saved at 40,960"):
+    for part in (
+        "50,000",
+        "12,345",
+        "123.4",
+        "4.0s",
+        "entropy 0.5",
+        "learning 50%",
+        "environment 25%",
+        "saved at 40,960",
+    ):
         assert part in text
     assert "explained_variance" not in text
 
@@ -56,7 +65,14 @@ def test_the_card_has_score_protocol_and_what_to_do_next(seeds: list[int], tmp_p
     page = Console(file=io.StringIO(), width=160)
     show_card(result(seeds), tmp_path, page)
     text = page.file.getvalue()
-    for part in ("481.2 ± 3.5", "100 deterministic episodes", "disjoint from training", "1m 15s", "rlkit resume", "rlkit play"):
+    for part in (
+        "481.2 ± 3.5",
+        "100 deterministic episodes",
+        "disjoint from training",
+        "1m 15s",
+        "rlkit resume",
+        "rlkit play",
+    ):
         assert part in text
     assert ("95 % interval 478.0 to 484.5" in text) == (len(seeds) > 1)
 

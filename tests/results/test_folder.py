@@ -1,6 +1,5 @@
 import json
 import math
-import os
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ def test_a_folder_that_is_no_run_names_the_newest_below(tmp_path: Path):
     for name in ("20260101-000000", "20260102-000000"):
         (tmp_path / "runs" / "a" / name).mkdir(parents=True)
         (tmp_path / "runs" / "a" / name / "config.yaml").write_text("")
-    with pytest.raises(RunFolderError, match="the newest run below it: .*20260102-000000"):
+    with pytest.raises(RunFolderError, match=r"the newest run below it: .*20260102-000000"):
         RunFolder.open(tmp_path / "runs")
     run = tmp_path / "runs" / "a" / "20260101-000000"
     assert RunFolder.open(run / "session_3").path == run
@@ -63,7 +62,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(RunFolderError, match="the disk is full"):
         write_json(path, {"a": 2})
     assert read_json(path) == {"a": 1}
-    assert os.listdir(tmp_path) == ["result.json"]
+    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
 
 
 def test_an_unreadable_file_is_named(tmp_path: Path):

@@ -35,7 +35,14 @@ def test_what_is_saved_comes_back(tmp_path: Path):
 
 def test_no_file_is_a_pickle(tmp_path: Path):
     names = {p.name for p in save(tmp_path, 10).iterdir()}
-    assert names == {"manifest.json", "weights.safetensors", "algo.json", "algo.safetensors", "envs.json", "envs.safetensors"}
+    assert names == {
+        "manifest.json",
+        "weights.safetensors",
+        "algo.json",
+        "algo.safetensors",
+        "envs.json",
+        "envs.safetensors",
+    }
     with pytest.raises(TypeError, match=r"algo\.net: a object"):
         checkpoint.save(tmp_path, 11, WEIGHTS, {"algo": {"net": object()}}, 2)
     assert not list(tmp_path.glob(".partial*"))

@@ -3,13 +3,17 @@ import math
 from pathlib import Path
 
 import pytest
-from tests.training.runs import StopAfter, session, traces
 
 from rlkit.errors import DivergedError, EnvError
 from rlkit.results.folder import read_rows
 from rlkit.training import session as session_module
+from tests.training.runs import StopAfter, session, traces
 
-ENVS = {"cartpole": ["env=cartpole"], "pendulum": ["env=pendulum"], "separate": ["net@critic_net=mlp", "critic_net.hidden=[8]"]}
+ENVS = {
+    "cartpole": ["env=cartpole"],
+    "pendulum": ["env=pendulum"],
+    "separate": ["net@critic_net=mlp", "critic_net.hidden=[8]"],
+}
 
 
 @pytest.fixture(autouse=True)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.training.runs import traces
 
 from rlkit import compose, evaluate, load, train
 from rlkit.results.folder import RunFolder, read_json
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.trial import TrialError, create, run_trial
+from tests.training.runs import traces
 
 RESULT_KEYS = {
     "schema", "status", "algo", "env_id", "frames", "seeds", "config_hash", "git_sha", "final_return",
@@ -18,7 +18,8 @@ RESULT_KEYS = {
 }  # fmt: skip
 FINAL_KEYS = {"mean", "std", "iqm", "ci95", "per_seed", "episodes", "deterministic", "eval_seeds"}
 MEASURES = {
-    "strength", "max_strength", "final_strength", "sample_efficiency", "training_efficiency", "stability", "consistency",
+    "strength", "max_strength", "final_strength", "sample_efficiency", "training_efficiency", "stability",
+    "consistency",
 }  # fmt: skip
 
 
@@ -96,9 +97,7 @@ def test_a_seed_that_fails_leaves_the_others_and_resume_finishes_it(tiny: list[s
     assert (folder.path / "session_0" / "result.json").read_bytes() == before
 
 
-def test_stopping_a_trial_stops_its_processes_and_resume_completes_it(
-    tiny: list[str], monkeypatch: pytest.MonkeyPatch
-):
+def test_stopping_a_trial_stops_its_processes_and_resume_completes_it(tiny: list[str], monkeypatch: pytest.MonkeyPatch):
     config = compose([*tiny, "seeds=2", "frames=400000", "checkpoint.every_frames=4096"])
     folder = create(config)
 
