@@ -86,7 +86,7 @@ def evaluate(
 
     agent = load(run, seed=seed)
     config = agent.config
-    evaluator = Evaluator(config.env, agent.seed)
+    evaluator = Evaluator(config.env, agent.seed, agent.seen, config.threads)
     try:
         return evaluator.score(
             agent.algo,

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tests.envs.chain import NativeChain
 from tests.training.runs import session
 
 from rlkit import compose, seeding
@@ -12,6 +13,7 @@ from rlkit.config.algo import PPOConfig
 from rlkit.config.net import MLPConfig
 from rlkit.envs.make import make
 from rlkit.envs.vector import VectorEnv
+from rlkit.maths.returns import n_step
 from rlkit.memory.rollout import RolloutMemory
 from rlkit.results.folder import read_rows
 from rlkit.training.collect import Collector
@@ -21,10 +23,11 @@ class Loop:
     """An algorithm with its environments, without files."""
 
     def __init__(self, env_id: str, cfg: PPOConfig, num_envs: int = 4, frames: int = 10_000, **kwargs: object) -> None:
-        config = compose(["env=gym", f"env.id={env_id}"])
+        kind = kwargs.pop("vectorization", "auto")
+        config = compose(["env=gym", f"env.id={env_id}", f"env.vectorization={kind}"])
         config.env.kwargs.update(kwargs)
-        backend, spec = make(config.env, num_envs)
-        self.envs = VectorEnv(backend, 0)
+        backend, spec, _ = make(config.env, num_envs)
+        self.envs = VectorEnv(backend, config.env, 0)
         init, acting = seeding.torch_stream(0, "init"), seeding.stream(0, "acting")
         cpu = torch.device("cpu")
         net = MLPConfig(hidden=[32, 32])
@@ -47,19 +50,37 @@ class Loop:
         return [self.algo.update(batch) for batch in self.algo.batches(self.memory)]
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("kind", ["sync", "async", "native"])
 @pytest.mark.parametrize("ending", ["terminated", "truncated", "both"])
 @pytest.mark.parametrize("gae_lambda", [0.0, 0.7, 1.0])
-def test_the_targets_that_reach_the_learner_are_right(ending: str, gae_lambda: float):
+def test_the_targets_that_reach_the_learner_are_right(
+    kind: str, ending: str, gae_lambda: float, monkeypatch: pytest.MonkeyPatch
+):
     """The truncation oracle: on the chain, targets by hand from the critic's own values of the true states."""
-    gamma = 0.9
-    loop = Loop("tests.envs.chain:Chain-v0", PPOConfig(gamma=gamma, gae_lambda=gae_lambda, n_steps=7), 2, ending=ending)
+    gamma, chain = 0.9, "tests.envs.chain:Chain-v0"
+    cfg = PPOConfig(gamma=gamma, gae_lambda=gae_lambda, n_steps=7)
+    if kind == "native":
+        monkeypatch.setattr("rlkit.envs.make._native", lambda *_: lambda: NativeChain(2, ending))
+    loop = Loop(chain, cfg, 2, ending=ending, vectorization=kind)
+    assert loop.envs.backend.name == kind
     rollout = loop.rollout()
+    loop.envs.close()
     value = loop.algo.net.value(np.arange(4, dtype=np.float32)[:, None]).astype(np.float64)
     # One episode visits 0, 1, 2 and ends in 3; from its end backwards, each advantage by definition.
     end = 0.0 if ending != "truncated" else value[3]
     delta = [1 + gamma * value[1] - value[0], 1 + gamma * value[2] - value[1], 1 + gamma * end - value[2]]
     decay = gamma * gae_lambda
     whole = [delta[0] + decay * (delta[1] + decay * delta[2]), delta[1] + decay * delta[2], delta[2]]
+
+    fields = rollout.fields
+    successors = value[[1, 2, 3, 1, 2, 3, 1]][:, None].repeat(2, 1)
+    signals = (fields["reward"], successors, fields["terminated"], fields["boundary"])
+    one = [1 + gamma * value[1], 1 + gamma * value[2], 1 + gamma * end]
+    three = [1 + gamma * (1 + gamma * one[2]), 1 + gamma * one[2], one[2]]
+    for n, targets in ((1, [*one, *one, one[0]]), (3, [*three, *three, one[0]])):
+        found = n_step(*signals, gamma=gamma, n=n)
+        np.testing.assert_allclose(found, np.array([targets] * 2).T, atol=1e-6)
     expected = [*whole, *whole, delta[0]]  # 7 steps: two episodes, and one step whose successor is state 1
     assert rollout.obs[:, 0, 0].tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
     np.testing.assert_allclose(rollout.fields["advantage"], np.array([expected] * 2).T, atol=1e-6)
@@ -86,6 +107,16 @@ def test_it_learns_to_do_what_it_is_told(continuous: bool):
         loop.envs.step(action)
         obs = loop.envs.obs
     assert np.mean(hits) < 0.15 if continuous else np.mean(hits) == 1
+
+
+@pytest.mark.parametrize("dials", [False, True], ids=["MultiBinary", "MultiDiscrete"])
+def test_it_sets_switches_and_dials_from_a_dictionary(dials: bool):
+    cfg = PPOConfig(n_steps=32, minibatch_size=64, epochs=10, learning_rate=1e-2, gamma=0.0)
+    loop = Loop("tests.envs.chain:Switches-v0", cfg, frames=5000, dials=dials)
+    while loop.frames < 5000:
+        loop.learn()
+    rewards = [loop.envs.step(loop.algo.act(loop.envs.obs, frames=0, explore=False).action).reward for _ in range(20)]
+    assert np.mean(rewards) == 1
 
 
 def test_an_endless_truncated_loop_has_the_value_of_an_endless_one():

@@ -29,7 +29,13 @@ def only_run(name: str) -> Path:
 def test_help_shows_verbs_groups_and_examples():
     shown = rlkit("--help").stdout
     assert shown == text() + "\n"
-    for part in ("rlkit resume RUN", "rlkit evaluate RUN", "rlkit play RUN", "algo     ppo", "acrobot, cartpole"):
+    for part in (
+        "rlkit resume RUN",
+        "rlkit evaluate RUN",
+        "rlkit play RUN",
+        "algo     ppo",
+        "env      acrobot, ant, atari",
+    ):
         assert part in shown
     assert shown.split("examples:")[1].count("  rlkit ") == 3
 

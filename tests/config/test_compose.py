@@ -16,16 +16,22 @@ def choices(group: str) -> list[str]:
 
 
 def with_id(env: str) -> list[str]:
-    return [f"env={env}", *(["env.id=CartPole-v1"] if env == "gym" else [])]
+    return [f"env={env}", *{"gym": ["env.id=CartPole-v1"], "atari": ["env.game=Pong"]}.get(env, [])]
 
 
 @pytest.mark.parametrize("env", choices("env"))
 @pytest.mark.parametrize("algo", choices("algo"))
-@pytest.mark.parametrize("net", choices("net"))
-def test_every_choice_composes_with_every_other(algo: str, env: str, net: str):
-    config = compose([f"algo={algo}", *with_id(env), f"net={net}"])
+def test_every_algorithm_composes_with_every_environment(algo: str, env: str):
+    config = compose([f"algo={algo}", *with_id(env)])
     assert config.env.name == env
-    assert config.frames > 0
+    assert config.env.today
+    assert config.net.name == ("conv" if config.env.atari_game else "mlp")
+
+
+@pytest.mark.parametrize("net", choices("net"))
+@pytest.mark.parametrize("algo", choices("algo"))
+def test_every_algorithm_composes_with_every_net(algo: str, net: str):
+    assert compose([f"algo={algo}", f"net={net}"]).net.name == net.split("_")[0]
 
 
 @pytest.mark.parametrize("tuned", choices("tuned"))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+
+from rlkit.envs.backends import StepResult
 
 
 class Chain(gym.Env[np.ndarray, int]):
@@ -62,12 +66,13 @@ class Identity(gym.Env[Any, Any]):
 
 
 class Broken(gym.Env[Any, Any]):
-    """Misbehaves on its fifth step in the way that it is told."""
+    """Misbehaves on its fifth step (or after so many) in the way that it is told."""
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
 
-    def __init__(self, how: str, render_mode: str | None = None) -> None:
-        self.how, self.render_mode = how, render_mode
+    def __init__(self, how: str, after: int = 5, render_mode: str | None = None) -> None:
+        self.how, self.after, self.render_mode = how, after, render_mode
+        self.steps = 0
         self.observation_space = spaces.Box(-1, 1, (2,), np.float32)
         self.action_space = spaces.Discrete(2)
         self.rng = np.random.default_rng()  # not seeded: what a careless author writes
@@ -79,10 +84,15 @@ class Broken(gym.Env[Any, Any]):
 
     def step(self, action: Any):
         self.count += 1
+        self.steps += 1
         obs, reward = np.zeros(2, np.float32), 0.0
         if self.how == "unseeded":
             obs = self.rng.uniform(-1, 1, 2).astype(np.float32)
-        if self.count == 5:
+        if self.steps == self.after or (self.after == 5 and self.count == 5):
+            if self.how == "hangs":
+                time.sleep(60)
+            if self.how == "dies":
+                os._exit(1)
             if self.how == "raises":
                 raise ValueError("the simulator fell over")
             if self.how == "nan reward":
@@ -94,6 +104,69 @@ class Broken(gym.Env[Any, Any]):
         return obs, reward, False, self.count == 20, {}
 
 
+class NativeChain:
+    """The chain as a vectorised backend of its own."""
+
+    name = "native"
+
+    def __init__(self, num_envs: int, ending: str) -> None:
+        one = Chain(ending)
+        self.num_envs, self.ending = num_envs, ending
+        self.observation, self.action = one.observation_space, one.action_space
+        self.at = np.zeros((num_envs, 1), np.float32)
+
+    def reset(self, rows, seeds):
+        self.at[list(rows)] = 0
+        return self.at
+
+    def step(self, action):
+        self.at += 1
+        over = self.at[:, 0] == 3
+        terminated, truncated = over & (self.ending != "truncated"), over & (self.ending != "terminated")
+        return StepResult(self.at, np.ones(self.num_envs, np.float32), terminated, truncated, over)
+
+    def close(self) -> None:
+        pass
+
+
+class Slow(Chain):
+    """Takes a millisecond for a step."""
+
+    def step(self, action: int):
+        time.sleep(1e-3)
+        return super().step(action)
+
+
+class Switches(gym.Env[Any, Any]):
+    """A Dict observation and switches or dials to set as it says; a perfect policy gets 1 a step."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+
+    def __init__(self, dials: bool = False, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
+        self.action_space = spaces.MultiDiscrete([2, 3]) if dials else spaces.MultiBinary(2)
+        self.observation_space = spaces.Dict({"a": spaces.Discrete(2), "b": spaces.MultiBinary(3)})
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        super().reset(seed=seed)
+        self.left = 10
+        return self._next(), {}
+
+    def _next(self) -> Any:
+        last = 3 if isinstance(self.action_space, spaces.MultiDiscrete) else 2
+        self.target = np.array([self.np_random.integers(2), self.np_random.integers(last)])
+        b = np.zeros(3, np.int8)
+        b[self.target[1]] = 1
+        return {"a": int(self.target[0]), "b": b}
+
+    def step(self, action: Any):
+        right = float((np.asarray(action) == self.target).mean())
+        self.left -= 1
+        return self._next(), right, False, self.left == 0, {}
+
+
 gym.register("Chain-v0", Chain)
+gym.register("Slow-v0", Slow)
+gym.register("Switches-v0", Switches)
 gym.register("Identity-v0", Identity)
 gym.register("Broken-v0", Broken)

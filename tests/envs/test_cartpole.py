@@ -16,7 +16,7 @@ def test_it_equals_gymnasiums_to_the_bit():
         # now and then a policy that balances, so that some episodes reach the time limit
         balancing = (obs[:, 2] + obs[:, 3] > 0).astype(np.int64)
         action = balancing if step > 500 else rng.integers(0, 2, num_envs)
-        obs, reward, terminated, truncated = mine.step(action)
+        obs, reward, terminated, truncated, _ = mine.step(action)
         for row, env in enumerate(theirs):
             expected = env.step(action[row])
             np.testing.assert_array_equal(obs[row], expected[0])

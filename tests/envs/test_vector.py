@@ -12,8 +12,8 @@ DETERMINISTIC = ("CartPole-v1", "Pendulum-v1", "Acrobot-v1", "MountainCarContinu
 
 
 def vector(env_id: str, num_envs: int = 3, root: int = 0, vectorization: str = "auto", **kwargs) -> VectorEnv:
-    backend, _ = make(EnvConfig(id=env_id, kwargs=kwargs, vectorization=vectorization), num_envs)
-    return VectorEnv(backend, root)
+    cfg = EnvConfig(id=env_id, kwargs=kwargs, vectorization=vectorization)
+    return VectorEnv(make(cfg, num_envs).backend, cfg, root)
 
 
 def actions(envs: VectorEnv, rng: np.random.Generator) -> np.ndarray:
@@ -106,7 +106,7 @@ def test_values_that_are_not_finite_are_refused(how: str):
 
 def test_an_observation_of_another_shape_names_the_environment():
     envs = vector("tests.envs.chain:Broken-v0", how="shape")
-    with pytest.raises(EnvError, match=r"environment 0 returned an observation of shape \(3,\)"):
+    with pytest.raises(EnvError, match=r"environment 0 of 3: an observation of shape \(3,\)"):
         roll(envs, 5, 0)
 
 

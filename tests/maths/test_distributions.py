@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Normal
 
 from rlkit.errors import ConfigError
-from rlkit.maths.distributions import Categorical, Gaussian, for_space
+from rlkit.maths.distributions import Bernoulli, Categorical, Gaussian, MultiCategorical, for_space
 
-DISTRIBUTIONS = {"categorical": Categorical(4), "gaussian": Gaussian(3)}
+DISTRIBUTIONS = {
+    "categorical": Categorical(4),
+    "gaussian": Gaussian(3),
+    "multi-categorical": MultiCategorical([2, 4, 3]),
+    "bernoulli": Bernoulli(3),
+}
 
 
 def draw(dist, rows: int = 7, dtype=torch.float32):
@@ -20,9 +26,27 @@ def draw(dist, rows: int = 7, dtype=torch.float32):
     return params, action.to(dtype) if action.is_floating_point() else action
 
 
+class Joint:
+    """Several of torch's categoricals at once."""
+
+    def __init__(self, parts):
+        self.parts = parts
+        self.mode = torch.stack([p.mode for p in parts], -1)
+
+    def log_prob(self, action):
+        return sum(p.log_prob(action[..., i]) for i, p in enumerate(self.parts))
+
+    def entropy(self):
+        return sum(p.entropy() for p in self.parts)
+
+
 def reference(dist, params):
     if isinstance(dist, Categorical):
         return TorchCategorical(logits=params)
+    if isinstance(dist, MultiCategorical):
+        return Joint([TorchCategorical(logits=part) for part in params.split([2, 4, 3], -1)])
+    if isinstance(dist, Bernoulli):
+        return torch.distributions.Independent(TorchBernoulli(logits=params), 1)
     mean, log_std = params.chunk(2, -1)
     return torch.distributions.Independent(Normal(mean, log_std.exp()), 1)
 
@@ -31,7 +55,12 @@ def reference(dist, params):
 def test_log_prob_entropy_and_mode_are_torchs(dist):
     params, action = draw(dist)
     theirs = reference(dist, params)
-    torch.testing.assert_close(dist.log_prob(params, action), theirs.log_prob(action), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        dist.log_prob(params, action),
+        theirs.log_prob(action.float() if isinstance(dist, Bernoulli) else action),
+        rtol=1e-5,
+        atol=1e-5,
+    )
     torch.testing.assert_close(dist.entropy(params), theirs.entropy(), rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(dist.mode(params.numpy()), theirs.mode.numpy())
 
@@ -71,5 +100,7 @@ def test_gaussian_draws_have_their_mean_and_deviation():
 def test_a_space_without_a_distribution_is_refused():
     assert for_space(spaces.Discrete(3)).outputs == 3
     assert for_space(spaces.Box(-1, 1, (2, 2))).outputs == 4
+    assert for_space(spaces.MultiDiscrete([3, 4])).outputs == 7
+    assert for_space(spaces.MultiBinary(5)).outputs == 5
     with pytest.raises(ConfigError, match="accepted: Discrete"):
         for_space(spaces.Text(3))

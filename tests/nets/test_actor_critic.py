@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 from rlkit.config.net import MLPConfig
 from rlkit.maths.distributions import Categorical, Gaussian
@@ -18,7 +19,13 @@ def make(shape: str, dist) -> ActorCritic:
     net, critic = SHAPES[shape]
     generator = torch.Generator().manual_seed(0)
     return ActorCritic(
-        net, critic, obs_size=3, dist=dist, free_init=-0.5, generator=generator, device=torch.device("cpu")
+        net,
+        critic,
+        observation=spaces.Box(-1, 1, (3,)),
+        dist=dist,
+        free_init=-0.5,
+        generator=generator,
+        device=torch.device("cpu"),
     )
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,13 +12,17 @@ from rlkit.nets.kernels import NumpyKernels, TorchKernels
 from rlkit.nets.optim import Flat
 
 
+def vectors(width: int) -> spaces.Box:
+    return spaces.Box(-1, 1, (width,))
+
+
 def make(inputs=3, hidden=(8, 5), outputs=(4, 1), activation="tanh", seed=0) -> Dense:
     names = [f"n{k}" for k in range(len(outputs))]
     generator = torch.Generator().manual_seed(seed)
     net = build(
         MLPConfig(hidden=list(hidden), activation=activation),
         names=names,
-        inputs=inputs,
+        observation=vectors(inputs),
         outputs=outputs,
         gains=[1.0] * len(names),
         generator=generator,
@@ -138,7 +143,7 @@ def test_initialisation_is_orthogonal_with_the_gains_asked_for(activation: str):
     net = build(
         MLPConfig(hidden=[16, 16], activation=activation),
         names=["actor", "critic"],
-        inputs=4,
+        observation=vectors(4),
         outputs=[3, 1],
         gains=[0.01, 1.0],
         generator=torch.Generator().manual_seed(0),
@@ -155,7 +160,7 @@ def test_initialisation_is_orthogonal_with_the_gains_asked_for(activation: str):
 def test_other_activations_and_layer_norm_go_through_autograd():
     for cfg in (MLPConfig(activation="silu"), MLPConfig(layer_norm=True)):
         generator = torch.Generator().manual_seed(0)
-        net = build(cfg, names=["a", "b"], inputs=3, outputs=[2, 1], gains=[1, 1], generator=generator)
+        net = build(cfg, names=["a", "b"], observation=vectors(3), outputs=[2, 1], gains=[1, 1], generator=generator)
         assert isinstance(net, Traced)
         flat = Flat({"net": net.size}, torch.device("cpu"))
         before = {k: v.clone() for k, v in net.state_dict().items()}
@@ -165,7 +170,7 @@ def test_other_activations_and_layer_norm_go_through_autograd():
         d_x = back([torch.ones(5, 2), torch.ones(5, 1)], inputs=True)
         assert d_x is not None
         assert d_x.shape == (5, 3)
-        assert all((p.grad is not None and p.grad.abs().sum() > 0) for p in net.modules.parameters())
+        assert all((p.grad is not None and p.grad.abs().sum() > 0) for p in net.module.parameters())
         once = flat.grad.clone()
         assert once.abs().sum() > 0  # the gradients are views of the flat one
         net.tape(x)[1]([torch.ones(5, 2), torch.ones(5, 1)])

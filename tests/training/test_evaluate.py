@@ -11,8 +11,7 @@ from rlkit.training.evaluate import Evaluator
 
 def untrained(env: str = "cartpole") -> Algorithm:
     config = compose([f"env={env}"])
-    backend, spec = make(config.env, 1)
-    backend.close()
+    spec = make(config.env, 1).spec
     return agent.build(config, 0, spec, agent.prepare_process(config))
 
 
@@ -21,13 +20,13 @@ def test_every_episode_has_its_seed_and_is_played_to_its_end(episodes: int):
     algo = untrained()
     score = Evaluator(compose([]).env, 0).score(algo, episodes=episodes, deterministic=True, frames=0)
     assert score.protocol.first_seed == seeding.EVAL_SEEDS
-    backend, _ = make(EnvConfig(id="CartPole-v1", vectorization="sync"), 1)
+    backend = make(EnvConfig(id="CartPole-v1", vectorization="sync"), 1).backend
     expected = []
     for episode in range(episodes):  # one after the other, in an environment of its own
         obs, total, over = backend.reset([0], [seeding.EVAL_SEEDS + episode]), 0.0, False
         while not over:
-            obs, reward, terminated, truncated = backend.step(algo.act(obs, frames=0, explore=False).action)
-            total, over = total + float(reward[0]), bool(terminated[0] or truncated[0])
+            step = backend.step(algo.act(obs, frames=0, explore=False).action)
+            obs, total, over = step.obs, total + float(step.reward[0]), bool(step.ended[0])
         expected.append(total)
     assert score.returns == expected
     assert score.lengths == [int(r) for r in expected]

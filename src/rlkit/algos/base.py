@@ -49,10 +49,10 @@ class Algorithm(ABC):
 
     @abstractmethod
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
-        """Actions `[N, ...]` for observations `[N, I]`.
+        """Actions `[N, ...]` for observations `[N, ...]`.
 
         Args:
-            obs: flattened observations.
+            obs: vectors of float32, or pictures `[N, C, H, W]` of bytes.
             state: the recurrent state that the last `Action` carried; None at the start.
             frames: frames so far, for exploration schedules.
             explore: sample from the policy; false: its mode.

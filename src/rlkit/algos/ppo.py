@@ -29,7 +29,6 @@ The policy's outputs are recorded while acting; old log-probabilities and values
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +64,7 @@ class PPO(Algorithm):
         self.net = ActorCritic(
             setting.net,
             setting.critic_net,
-            obs_size=math.prod(setting.spec.observation.shape or ()),
+            observation=setting.spec.observation,
             dist=self.dist,
             free_init=cfg.log_std_init,
             generator=setting.init,
@@ -101,8 +100,8 @@ class PPO(Algorithm):
 
         # One pass for every state of the rollout, its end, and the true successors at the boundaries.
         T, N = rollout.steps, rollout.num_envs
-        states = rollout.obs.reshape((T + 1) * N, -1)
-        values = self.net.value(np.concatenate([states, rollout.cut_obs.reshape(len(rollout.cut_t), states.shape[1])]))
+        states = rollout.obs.reshape((T + 1) * N, *rollout.obs.shape[2:])
+        values = self.net.value(np.concatenate([states, rollout.cut_obs]))
         along, at_cuts = values[: (T + 1) * N].reshape(T + 1, N), values[(T + 1) * N :]
         value, next_value = along[:-1], along[1:].copy()
         next_value[rollout.cut_t, rollout.cut_n] = at_cuts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 from rlkit.cli.verbs import VERBS
@@ -43,5 +44,7 @@ def _groups() -> str:
     lines = []
     for group in ("algo", "env", "net", "memory", "search", "tuned"):
         names = sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
-        lines.append(f"  {group:<8} {', '.join(names)}")
+        lines += textwrap.wrap(
+            ", ".join(names), 108, initial_indent=f"  {group:<8} ", subsequent_indent=" " * 11, break_on_hyphens=False
+        )
     return "\n".join(lines)

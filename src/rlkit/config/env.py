@@ -5,7 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rlkit.config.checks import Checked
+from rlkit.config.checks import Checked, Whole
+from rlkit.config.names import Fate, fate_of
+from rlkit.errors import ConfigError
+
+
+@dataclass(kw_only=True)
+class AtariConfig(Checked):
+    """How the Arcade Learning Environment is played (Machado et al. 2018, arXiv:1709.06009)."""
+
+    prefix = "env.atari."
+
+    frame_skip: Whole = 4
+    """Emulator frames an action is held; a frame of rlkit is one action. The last two are max-pooled."""
+    sticky: float = 0.25
+    """Probability that the emulator repeats the action before; 0.25 is the protocol since 2018, 0 the one before."""
+    noop_max: Whole = 30
+    """Up to so many idle actions at the start of a game."""
+    fire_reset: bool = True
+    """Press FIRE after a reset in games that wait for it."""
+    life_loss: bool = False
+    """A lost life is terminal for learning: nothing is bootstrapped from it. The game and its score go on."""
+    full_action_space: bool = False
+    """All 18 actions in every game."""
+    size: Whole = 84
+    """Height and width of the pictures."""
+    grayscale: bool = True
+    """One channel a picture instead of three."""
+    stack: Whole = 4
+    """Pictures an observation holds, the newest last."""
+    max_emulator_frames: Whole = 108_000
+    """A game is truncated after so many emulator frames: half an hour of play."""
+
+    def __post_init__(self) -> None:
+        self.whole("frame_skip", "size", "stack", "max_emulator_frames")
+        self.whole("noop_max", low=0)
+        self.real("sticky", low=0, high=1)
 
 
 @dataclass(kw_only=True)
@@ -17,13 +52,63 @@ class EnvConfig(Checked):
     name: str = "gym"
     id: str | None = None
     """Gymnasium's id, `CartPole-v1`, or `package.module:EnvId` for one of your own."""
+    game: str | None = None
+    """An Atari game, `Pong`; stands for the id `ALE/Pong-v5`."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """Passed to the environment's constructor."""
-    vectorization: Literal["auto", "native", "sync"] = "auto"
-    """`native`: one vectorised implementation (CartPole-v1); `sync`: Gymnasium's, one after the other."""
+    vectorization: Literal["auto", "native", "sync", "async", "envpool"] = "auto"
+    """How environments are stepped. native: one vectorised implementation (CartPole-v1, Atari). sync: one after the
+    other in this process. async: a process each. envpool: where it is installed. auto: native where there is one, else
+    sync, and for many slow environments whichever of sync and async a short probe finds faster."""
+    timeout_seconds: float = 60.0
+    """How long an asynchronous environment may take over a step or a reset."""
+    max_episode_steps: Whole | None = None
+    """Truncate episodes here instead of at the environment's own limit."""
+    frame_stack: Whole = 1
+    """Hand out so many of the latest observations as one, the newest last. Atari has `atari.stack`."""
+    time_aware: bool = False
+    """Append the share of the time limit that has passed to a vector observation (Pardo et al. 2018,
+    arXiv:1712.00378)."""
+    normalize_obs: bool = False
+    """Standardise observations by their running mean and variance, which are part of the checkpoint."""
+    clip_obs: float = 10.0
+    """Bound on a standardised observation, in standard deviations."""
+    normalize_reward: bool = False
+    """Divide training rewards by the running standard deviation of the discounted return. Scores stay unscaled."""
+    clip_reward: float | None = None
+    """Clip training rewards, after normalisation, to plus or minus this. Scores stay unclipped."""
+    sign_reward: bool = False
+    """Take the sign of training rewards. Scores keep the reward itself."""
+    atari: AtariConfig = field(default_factory=AtariConfig)
+    """Of Atari games alone."""
 
     def __post_init__(self) -> None:
-        if not self.id:
+        if not self.id and not self.game:
             raise self.reject(
-                "id", "a Gymnasium id: env=gym env.id=LunarLander-v3, or env=gym env.id=my_package:MyEnv-v0"
+                "id",
+                "a Gymnasium id: env=gym env.id=LunarLander-v3, or env=gym env.id=my_package:MyEnv-v0; "
+                "for Atari env=atari env.game=Breakout",
             )
+        if self.fate is not None and self.fate.successor is None:
+            raise ConfigError(f"env.id={self.id} has no successor\n  {self.fate.words}")
+        self.whole("max_episode_steps", "frame_stack")
+        self.real("timeout_seconds", "clip_obs", "clip_reward", above=0)
+        if self.sign_reward and self.normalize_reward:
+            raise self.reject("sign_reward", "false together with env.normalize_reward: one or the other")
+
+    @property
+    def fate(self) -> Fate | None:
+        """What became of the id, where it is an old one."""
+        return None if self.game or not self.id else fate_of(self.id)
+
+    @property
+    def today(self) -> str:
+        """The id that is made: of the game, of an old id's successor, or as given."""
+        if self.game:
+            return f"ALE/{self.game}-v5"
+        return self.fate.successor or "" if self.fate else self.id or ""
+
+    @property
+    def atari_game(self) -> str | None:
+        """The game, if it is an Atari one, however it was named."""
+        return self.today.removeprefix("ALE/").removesuffix("-v5") if self.today.startswith("ALE/") else None

@@ -27,9 +27,11 @@ class EvalConfig(Checked):
     """Episodes of the final evaluation, which gives the score."""
     deterministic: bool = True
     """Score the mode of the policy; false: sample from it."""
+    video_every: Whole | None = None
+    """Record an episode at every so many-th evaluation, in `session_<seed>/videos/`; null: never."""
 
     def __post_init__(self) -> None:
-        self.whole("every_frames", "periodic_episodes", "episodes")
+        self.whole("every_frames", "periodic_episodes", "episodes", "video_every")
 
 
 @dataclass(kw_only=True)
@@ -102,7 +104,7 @@ class RunConfig(Checked):
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise self.reject("device", "auto, cpu, mps, cuda, or cuda:<number>")
         if self.name is None:
-            self.name = f"{self.algo.name}_{slug(self.env.id or self.env.name)}"
+            self.name = f"{self.algo.name}_{slug(self.env.today)}"
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", self.name):
             raise self.reject("name", "letters, digits, '_', '-' and '.', and '/' for a folder below runs/")
 

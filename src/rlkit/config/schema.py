@@ -22,7 +22,7 @@ from rlkit.errors import ConfigError, RunFolderError
 SCHEMAS: dict[str, dict[str, type]] = {
     "algo": {"ppo": algo.PPOConfig},
     "env": {"env": env.EnvConfig},
-    "net": {"mlp": net.MLPConfig},
+    "net": {"mlp": net.MLPConfig, "conv": net.ConvConfig},
     "memory": {"rollout": memory.RolloutConfig},
     "search": {"search": search.SearchConfig},
 }

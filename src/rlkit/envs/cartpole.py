@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gymnasium import spaces
 
+from rlkit.envs.backends import StepResult
+
 if TYPE_CHECKING:
     from rlkit.types import Array
 
@@ -51,7 +53,7 @@ class CartPole:
             self.obs[row] = self.state[:, row]
         return self.obs
 
-    def step(self, action: Array) -> tuple[Array, Array, Array, Array]:
+    def step(self, action: Array) -> StepResult:
         """See `Backend.step`."""
         _, x_dot, theta, theta_dot = self.state
         cos, sin = np.cos(theta), np.sin(theta)
@@ -66,7 +68,8 @@ class CartPole:
         self.steps += 1
         self.obs[:] = self.state.T
         terminated = np.any(np.abs(self.state[::2]) > LIMITS, axis=0)
-        return self.obs, self.reward, terminated, self.steps >= self.max_episode_steps
+        truncated = self.steps >= self.max_episode_steps
+        return StepResult(self.obs, self.reward, terminated, truncated, terminated | truncated)
 
     def render(self) -> None:
         """No pictures: `play` uses Gymnasium's own."""

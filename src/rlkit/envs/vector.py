@@ -16,11 +16,14 @@ import numpy as np
 from gymnasium import spaces
 from loguru import logger
 
+from rlkit.envs.backends import StepError
+from rlkit.envs.transforms import ObservationTransform, RewardTransform
 from rlkit.errors import CheckpointError, EnvError
 from rlkit.seeding import episode_seed
 from rlkit.types import State, Transition
 
 if TYPE_CHECKING:
+    from rlkit.config.env import EnvConfig
     from rlkit.envs.backends import Backend
     from rlkit.types import Array
 
@@ -33,13 +36,17 @@ class VectorEnv:
 
     Args:
         backend: steps them.
+        cfg: the transforms of observations and rewards.
         root: the session's seed.
+        gamma: discount of the running return by which rewards may be scaled.
     """
 
-    def __init__(self, backend: Backend, root: int) -> None:
+    def __init__(self, backend: Backend, cfg: EnvConfig, root: int, gamma: float = 0.99) -> None:
         self.backend, self.root = backend, root
         self.num_envs = backend.num_envs
         self.to_env = ActionMap(backend.action)
+        self.seen = ObservationTransform(cfg, backend.observation.shape or ())
+        self.valued = RewardTransform(cfg, self.num_envs, gamma)
         self.episode = np.zeros(self.num_envs, np.int64)  # [N] number of each environment's current episode
         self.returns = np.zeros(self.num_envs)  # [N] of the current episodes
         self.lengths = np.zeros(self.num_envs, np.int64)
@@ -47,38 +54,64 @@ class VectorEnv:
         self.recent_lengths: deque[int] = deque(maxlen=WINDOW)
         self.finished = 0
         self.actions: list[Array] = []  # since the oldest current episode began
-        self.obs = self._reset(range(self.num_envs))
+        self._show(self._reset(range(self.num_envs)))
 
     def step(self, action: Array) -> Transition:
         """Step all, reset those that ended; `obs` is then where the next actions are taken.
 
         Args:
             action: `[N, ...]`, continuous ones in [-1, 1].
+
+        Raises:
+            EnvError: an environment failed; the message has its row, seed, step and action.
         """
         env_action = self.to_env(action)
         self.actions.append(env_action)
-        next_obs, reward, terminated, truncated = self.backend.step(env_action)
+        try:
+            next_obs, reward, terminated, truncated, ended = self.backend.step(env_action)
+        except StepError as error:
+            raise EnvError(self._failure(error, env_action)) from error
         boundary = terminated | truncated
         self.returns += reward
         self.lengths += 1
-        if not boundary.any():
-            self.obs = next_obs
-            return Transition(reward, terminated, boundary, NO_ROWS, next_obs[:0])
-        cut = boundary.nonzero()[0]
-        cut_obs = next_obs[cut]
+        learnt = self.valued(reward, ended)
+        if not ended.any():
+            self._show(next_obs)
+            return Transition(learnt, terminated, boundary, NO_ROWS, next_obs[:0])
+        cut = ended.nonzero()[0]
+        cut_obs = self.seen(next_obs[cut])
         self.recent_returns.extend(self.returns[cut].tolist())
         self.recent_lengths.extend(self.lengths[cut].tolist())
         self.finished += len(cut)
         self.episode[cut] += 1
         self.returns[cut] = 0
         self.lengths[cut] = 0
-        self.obs = self._reset(cut.tolist())
+        self._show(self._reset(cut.tolist()))
         if len(self.actions) > 2 * (longest := int(self.lengths.max())) + 1000:
             del self.actions[: len(self.actions) - longest]
-        return Transition(reward, terminated, boundary, cut, cut_obs)
+        return Transition(learnt, terminated, boundary, cut, cut_obs)
+
+    def _show(self, raw: Array) -> None:
+        """Take in what the environments show now: the statistics learn from it, the policy sees it transformed."""
+        self.raw = raw
+        self.seen.learn(raw)
+        self.obs = self.seen(raw)
 
     def _reset(self, rows: range | list[int]) -> Array:
-        return self.backend.reset(rows, [episode_seed(self.root, i, int(self.episode[i])) for i in rows])
+        try:
+            return self.backend.reset(rows, [self._seed(row) for row in rows])
+        except StepError as error:
+            raise EnvError(self._failure(error, None)) from error
+
+    def _seed(self, row: int) -> int:
+        return episode_seed(self.root, row, int(self.episode[row]))
+
+    def _failure(self, error: StepError, action: Array | None) -> str:
+        lines = []
+        for row, what in error.failures.items():
+            when = f"step {self.lengths[row]}, action {action[row]}" if action is not None else "while it was reset"
+            lines.append(f"environment {row} of {self.num_envs}: {what}\n  episode's seed {self._seed(row)}, {when}")
+        return "\n".join(lines)
 
     def state_dict(self) -> State:
         """What brings every environment back: episode numbers, and the actions since the oldest of them began."""
@@ -93,6 +126,9 @@ class VectorEnv:
             "recent_lengths": list(self.recent_lengths),
             "finished": self.finished,
             "obs_hash": self._hash(),
+            "backend": self.backend.name,
+            "observations": self.seen.state_dict(),
+            "rewards": self.valued.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -105,7 +141,9 @@ class VectorEnv:
         self.recent_lengths = deque(state["recent_lengths"], maxlen=WINDOW)
         self.finished = state["finished"]
         self.actions = list(state["actions"])
-        self.obs = self._replay()
+        self.seen.load_state_dict(state["observations"])
+        self.valued.load_state_dict(state["rewards"])
+        self.raw = self._replay()
         if self._hash() != state["obs_hash"]:
             logger.warning(
                 "the environment does not repeat itself: after replaying its actions it is elsewhere. "
@@ -115,23 +153,24 @@ class VectorEnv:
             self.returns[:] = 0
             self.lengths[:] = 0
             self.actions = []
-            self.obs = self._reset(range(self.num_envs))
+            self.raw = self._reset(range(self.num_envs))
+        self.obs = self.seen(self.raw)
 
     def _replay(self) -> Array:
         """Lock-step: each row joins when the others have its number of steps left; until then it idles."""
         obs = self._reset(range(self.num_envs))
         total = len(self.actions)
         for t, action in enumerate(self.actions):
-            obs, _, terminated, truncated = self.backend.step(action)
-            left = total - t - 1
+            result = self.backend.step(action)
+            obs, left = result.obs, total - t - 1
             starting = (self.lengths == left) & (self.lengths < total)
-            ended_idling = (terminated | truncated) & (self.lengths <= left)
+            ended_idling = result.ended & (self.lengths <= left)
             if rows := np.flatnonzero(starting | ended_idling).tolist():
                 obs = self._reset(rows)
         return obs
 
     def _hash(self) -> str:
-        return hashlib.sha256(np.ascontiguousarray(self.obs).tobytes()).hexdigest()
+        return hashlib.sha256(np.ascontiguousarray(self.raw).tobytes()).hexdigest()
 
     def check(self, obs: Array, reward: Array) -> None:
         """Refuse observations `[T + 1, N, ...]` and rewards `[T, N]` that are not finite.
@@ -145,8 +184,7 @@ class VectorEnv:
                 row = int(bad[1])
                 raise EnvError(
                     f"environment {row} of {self.num_envs} returned a {name} that is not finite, "
-                    f"{len(values) - int(bad[0])} steps before now; the seed of its current episode is "
-                    f"{episode_seed(self.root, row, int(self.episode[row]))}"
+                    f"{len(values) - int(bad[0])} steps before now; its current episode's seed is {self._seed(row)}"
                 )
 
     def close(self) -> None:
@@ -161,11 +199,12 @@ class ActionMap:
     """From a policy's actions to the environment's.
 
     Bounded dimensions of a Box are clipped to [-1, 1] and scaled to the bounds; unbounded ones pass as they are.
-    Discrete actions are shifted to the space's first.
+    Discrete and MultiDiscrete actions are shifted to the space's first.
     """
 
     def __init__(self, space: spaces.Space[object]) -> None:
         self.space = space
+        self.start: Array | int = 0
         if isinstance(space, spaces.Box):
             self.shape = space.shape
             self.dtype = space.dtype
@@ -175,13 +214,13 @@ class ActionMap:
             low, high = np.where(bounded, space.low, -1.0), np.where(bounded, space.high, 1.0)
             self.middle = ((high + low) / 2).reshape(-1).astype(np.float32)
             self.half = ((high - low) / 2).reshape(-1).astype(np.float32)
-        elif isinstance(space, spaces.Discrete):
-            self.start = int(space.start)
+        elif isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+            self.start = int(space.start) if isinstance(space, spaces.Discrete) else space.start.reshape(-1)
 
     def __call__(self, action: Array) -> Array:
         """`[N, ...]` to `[N, ...]`; a new array."""
-        if isinstance(self.space, spaces.Discrete):
-            return action + self.start
+        if not isinstance(self.space, spaces.Box):
+            return (action + self.start).reshape(len(action), *(self.space.shape or ()))
         flat = action.reshape(len(action), -1)
         scaled = np.clip(flat, -1.0, 1.0) * self.half + self.middle
         if not self.all_bounded:

@@ -7,13 +7,15 @@ closed form through `tape`, whose `back` gives the gradient of any loss that dep
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from torch.nn.functional import softplus
 
 from rlkit.errors import ConfigError
 
@@ -133,6 +135,81 @@ class Gaussian:
         return log_prob, back
 
 
+class MultiCategorical:
+    """Several independent choices at once, from their logits one after the other `[B, sum of choices]`."""
+
+    free = 0
+
+    def __init__(self, choices: Sequence[int]) -> None:
+        self.parts = [Categorical(n) for n in choices]
+        self.outputs = sum(choices)
+        edges = np.cumsum([0, *choices]).tolist()
+        self.spans = [slice(a, b) for a, b in itertools.pairwise(edges)]
+
+    def sample(self, params: Floats, rng: np.random.Generator) -> Array:
+        """Each choice as `Categorical` draws it."""
+        return np.stack([p.sample(params[:, s], rng) for p, s in zip(self.parts, self.spans, strict=True)], -1)
+
+    def mode(self, params: Floats) -> Array:
+        """The likeliest of each choice."""
+        return np.stack([p.mode(params[:, s]) for p, s in zip(self.parts, self.spans, strict=True)], -1)
+
+    def log_prob(self, params: Tensor, action: Tensor) -> Tensor:
+        """The sum over the choices."""
+        each = [p.log_prob(params[..., s], action[..., i]) for i, (p, s) in self._numbered()]
+        return torch.stack(each).sum(0)
+
+    def entropy(self, params: Tensor) -> Tensor:
+        """The sum over the choices."""
+        return torch.stack([p.entropy(params[..., s]) for _, (p, s) in self._numbered()]).sum(0)
+
+    def tape(self, params: Tensor, action: Tensor) -> tuple[Tensor, Pull]:
+        """The choices' tapes side by side."""
+        log_probs, backs = zip(*(p.tape(params[:, s], action[:, i]) for i, (p, s) in self._numbered()), strict=True)
+
+        def back(d_log_prob: Tensor, d_entropy: float) -> Tensor:
+            return torch.cat([one(d_log_prob, d_entropy) for one in backs], -1)
+
+        return torch.stack(log_probs).sum(0), back
+
+    def _numbered(self) -> Iterator[tuple[int, tuple[Categorical, slice]]]:
+        return enumerate(zip(self.parts, self.spans, strict=True))
+
+
+class Bernoulli:
+    """`A` independent switches, from the logits of being on `[B, A]`."""
+
+    free = 0
+
+    def __init__(self, switches: int) -> None:
+        self.outputs = switches
+
+    def sample(self, params: Floats, rng: np.random.Generator) -> Array:
+        """On where a logistic draw lies below the logit."""
+        return (rng.logistic(size=params.shape) < params).astype(np.int64)
+
+    def mode(self, params: Floats) -> Array:
+        """On where the logit is positive."""
+        return (params > 0).astype(np.int64)
+
+    def log_prob(self, params: Tensor, action: Tensor) -> Tensor:
+        """`sum a log p + (1 - a) log(1 - p)`, with `log p = -softplus(-logit)`."""
+        return (action * params - softplus(params)).sum(-1)
+
+    def entropy(self, params: Tensor) -> Tensor:
+        """`sum softplus(logit) - p logit`."""
+        return (softplus(params) - params.sigmoid() * params).sum(-1)
+
+    def tape(self, params: Tensor, action: Tensor) -> tuple[Tensor, Pull]:
+        """`d log prob / d logit = a - p` and `d H / d logit = -p (1 - p) logit`."""
+        p = params.sigmoid()
+
+        def back(d_log_prob: Tensor, d_entropy: float) -> Tensor:
+            return d_log_prob.unsqueeze(-1) * (action - p) - d_entropy * p * (1 - p) * params
+
+        return self.log_prob(params, action), back
+
+
 def for_space(space: Space[Any]) -> Distribution:
     """The distribution over the actions of a space.
 
@@ -143,6 +220,10 @@ def for_space(space: Space[Any]) -> Distribution:
         return Categorical(int(space.n))
     if isinstance(space, spaces.Box):
         return Gaussian(math.prod(space.shape))
+    if isinstance(space, spaces.MultiDiscrete):
+        return MultiCategorical([int(n) for n in space.nvec.reshape(-1)])
+    if isinstance(space, spaces.MultiBinary):
+        return Bernoulli(math.prod(space.shape))
     raise ConfigError(
-        f"the action space {space} is not supported\n  accepted: Discrete (a choice) and Box (real numbers)"
+        f"the action space {space} is not supported\n  accepted: Discrete, MultiDiscrete, MultiBinary and Box"
     )

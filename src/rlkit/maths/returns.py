@@ -42,6 +42,33 @@ def gae(
     return reverse_scan(delta, (gamma * lam) * ~boundary)
 
 
+def n_step(reward: Floats, next_value: Floats, terminated: Bools, boundary: Bools, *, gamma: float, n: int) -> Floats:
+    """Targets of the `n`-step return (Sutton & Barto 2018, eq. 7.1), shorter where a boundary or the data end.
+
+    `G_t = r_t + gamma r_{t+1} + ... + gamma^k V(s'_{t+k-1})`, where the sum runs to `k = n` steps, to the first
+    boundary or to the end of the data, and V counts as 0 at a termination.
+
+    Args:
+        reward: `[T, N]`.
+        next_value: `[T, N]`, V of the true successor.
+        terminated: `[T, N]`.
+        boundary: `[T, N]`, terminated or truncated.
+        gamma: discount.
+        n: steps of reward before the bootstrap, at least 1.
+
+    Returns:
+        Targets `[T, N]`, float32.
+    """
+    # After j rounds, target[t] is the j-step return from t: one reward more before that of the row behind.
+    one_step = reward + gamma * next_value * ~terminated
+    target = one_step.astype(np.float32)
+    for _ in range(1, n):
+        longer = one_step.astype(np.float32)
+        longer[:-1] = np.where(boundary[:-1], one_step[:-1], reward[:-1] + gamma * target[1:])
+        target = longer
+    return target
+
+
 def reverse_scan(term: Floats, decay: Floats) -> Floats:
     """`x_t = term_t + decay_t x_{t+1}`, backwards over the first axis of `[T, N]`, from `x_T = 0`."""
     steps, num_envs = term.shape

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from rlkit.nets.build import Net, build
 from rlkit.nets.optim import Flat
 
 if TYPE_CHECKING:
+    from gymnasium import Space
     from torch import Tensor
 
     from rlkit.config.net import NetConfig
@@ -24,7 +25,7 @@ class ActorCritic:
     Args:
         net: the actor's shape, and the critic's unless `critic_net` is given.
         critic_net: the critic's shape where it differs.
-        obs_size: width of the flattened observation.
+        observation: the space of the observations.
         dist: the policy's distribution; its `free` parameters are learnt beside the networks.
         free_init: their first value (a log standard deviation).
         generator: the random stream of the initialisation.
@@ -36,7 +37,7 @@ class ActorCritic:
         net: NetConfig,
         critic_net: NetConfig | None,
         *,
-        obs_size: int,
+        observation: Space[Any],
         dist: Distribution,
         free_init: float,
         generator: torch.Generator,
@@ -51,7 +52,7 @@ class ActorCritic:
             build(
                 cfg,
                 names=[name for name, _, _ in group],
-                inputs=obs_size,
+                observation=observation,
                 outputs=[outputs for _, outputs, _ in group],
                 gains=[gain for _, _, gain in group],
                 generator=generator,
@@ -66,7 +67,7 @@ class ActorCritic:
         self.free.weight.fill_(free_init)
 
     def policy(self, obs: Array) -> Floats:
-        """Parameters `[N, P]` of the policy for observations `[N, I]`: what acting needs."""
+        """Parameters `[N, P]` of the policy for observations `[N, ...]`: what acting needs."""
         params = self.nets[0].infer(obs, 0)
         if not self.dist.free:
             return params
@@ -74,7 +75,7 @@ class ActorCritic:
         return np.concatenate([params, free], -1)
 
     def value(self, obs: Array) -> Floats:
-        """Values `[B]` for observations `[B, I]`."""
+        """Values `[B]` for observations `[B, ...]`."""
         last = self.nets[-1]
         return last.infer(obs, 1 if len(self.nets) == 1 else 0)[:, 0]
 

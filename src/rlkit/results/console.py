@@ -67,20 +67,12 @@ class Display:
             f"seed {config.seed}" if config.seeds == 1 else f"seeds {config.seed} to {config.seed + config.seeds - 1}"
         )
         logger.info("{} on {}: {}, {:,} frames", config.algo.name, env["id"], seeds, config.frames)
-        logger.info(
-            "{} environments ({}), observation: {}, action: {}",
-            env["num_envs"],
-            env["backend"],
-            env["observation"],
-            env["action"],
-        )
-        logger.info(
-            "device {} ({}), {} thread{} a session",
-            device["name"],
-            device["reason"],
-            device["threads"],
-            "s"[: device["threads"] > 1],
-        )
+        if env["renamed"]:
+            logger.warning(env["renamed"])
+        logger.info("observation: {}; action: {}", env["observation"], env["action"])
+        logger.info("{} environments, {} ({})", env["num_envs"], env["backend"], env["backend_reason"])
+        threads = f"{device['threads']} thread{'s' * (device['threads'] > 1)} a session"
+        logger.info("{} ({}), {}, rollout {:.1f} MB", device["name"], device["reason"], threads, facts["rollout_mb"])
         logger.info("folder {}", self.folder)
 
     def progress(self, progress: Progress) -> None:
@@ -101,7 +93,7 @@ class Display:
         )
 
     def _panel(self) -> Panel:
-        title = f"[bold]{self.config.algo.name}[/] on [bold]{self.config.env.id}[/]"
+        title = f"[bold]{self.config.algo.name}[/] on [bold]{self.config.env.today}[/]"
         if not self.sessions:
             return Panel(Text("starting ..."), title=title, title_align="left", width=min(100, self.console.width))
         rows = Table.grid(padding=(0, 2), expand=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import platform
 import socket
 import subprocess
@@ -11,6 +10,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from rlkit.cores import available_cores
 
 PACKAGES = ("rlkit", "torch", "numpy", "gymnasium", "ale-py", "mujoco", "box2d", "hydra-core", "omegaconf", "optuna")
 
@@ -43,11 +44,6 @@ def provenance() -> dict[str, Any]:
             "cores": available_cores(),
         },
     }
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _git(folder: Path, *words: str) -> str:

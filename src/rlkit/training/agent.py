@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from rlkit import seeding
 from rlkit.algos import table
 from rlkit.algos.base import Algorithm, Setting
 from rlkit.config.schema import compose
-from rlkit.envs.make import describe, make
+from rlkit.envs.backends import stored_dtype
+from rlkit.envs.make import Made, describe, make
+from rlkit.envs.transforms import ObservationTransform
 from rlkit.envs.vector import ActionMap
 from rlkit.errors import ConfigError, RunFolderError
 from rlkit.results.folder import RunFolder
@@ -75,6 +78,7 @@ class Agent:
     seed: int
     frames: int
     algo: Algorithm
+    seen: ObservationTransform
 
     def __post_init__(self) -> None:
         self._to_env = ActionMap(self.algo.spec.action)
@@ -86,9 +90,10 @@ class Agent:
             obs: as the environment returns it.
             deterministic: the mode of the policy; false: a sample.
         """
-        x = np.asarray(obs, np.float32)
-        single = x.shape == (self.algo.spec.observation.shape or ())
-        rows = x.reshape(1 if single else len(x), -1)
+        space = self.algo.spec.observation
+        x = np.asarray(obs, stored_dtype(space))
+        single = x.shape == (space.shape or ())
+        rows = self.seen(x[None] if single else x)
         action = self._to_env(self.algo.act(rows, frames=self.frames, explore=not deterministic).action)
         first: Array = action[0]
         return first if single else action
@@ -116,15 +121,19 @@ def load(run: str | Path, *, seed: int | None = None) -> Agent:
         seeds = ", ".join(sorted(p.name.removeprefix("session_") for p in folder.path.glob("session_*")))
         raise RunFolderError(f"{session.path} has no checkpoint yet\n  sessions of this run: {seeds or 'none'}")
     device = prepare_process(config)
-    backend, spec = make(config.env, 1)
+    backend, spec, _ = make(dataclasses.replace(config.env, vectorization="auto"), 1)
     backend.close()
     algo = build(config, seed, spec, device)
     algo.load_weights(checkpoint.load_weights(path))
-    return Agent(config, seed, int(path.name), algo)
+    seen = ObservationTransform(config.env, spec.observation.shape or ())
+    seen.load_state_dict(checkpoint.load_parts(path)["envs"]["observations"])
+    return Agent(config, seed, int(path.name), algo, seen)
 
 
-def facts(spec: EnvSpec, backend: Any, device: torch.device, config: RunConfig) -> dict[str, Any]:
+def facts(made: Made, device: torch.device, config: RunConfig) -> dict[str, Any]:
     """What is stored and said of a session's environment and machine."""
+    backend, spec, why = made
+    fate = config.env.fate
     asked = "auto: small networks are faster on the CPU" if config.device == "auto" else "as asked"
     return {
         "env": {
@@ -135,7 +144,10 @@ def facts(spec: EnvSpec, backend: Any, device: torch.device, config: RunConfig) 
             "reward_threshold": spec.reward_threshold,
             "num_envs": spec.num_envs,
             "backend": backend.name,
-            "resets": "by rlkit, each with its own seed",
+            "backend_reason": why,
+            "autoreset": "disabled: rlkit resets each environment itself, with a seed of its own",
+            "frame_skip": config.env.atari.frame_skip if config.env.atari_game else 1,
+            "renamed": None if fate is None else f"{config.env.id} is {spec.id} today: {fate.words}",
         },
         "device": {"name": str(device), "reason": asked, "threads": config.threads},
     }

@@ -149,7 +149,7 @@ def _split(value: Any, path: str, arrays: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, list | tuple):
         return [_split(v, f"{path}.{i}", arrays) for i, v in enumerate(value)]
     if isinstance(value, np.ndarray):
-        arrays[path] = torch.from_numpy(np.ascontiguousarray(value))
+        arrays[path] = torch.from_numpy(np.ascontiguousarray(value).reshape(value.shape))
         return {ARRAY: path, "numpy": True}
     if isinstance(value, torch.Tensor):
         arrays[path] = value.detach().cpu().contiguous().clone()

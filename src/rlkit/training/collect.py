@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
+from gymnasium import spaces
 
+from rlkit.envs.backends import stored_dtype
+from rlkit.errors import ConfigError
 from rlkit.types import Rollout
 
 if TYPE_CHECKING:
     from rlkit.algos.base import Algorithm
     from rlkit.envs.vector import VectorEnv
-    from rlkit.types import Array
+    from rlkit.types import Array, EnvSpec
+
+
+def rollout_bytes(spec: EnvSpec, steps: int) -> int:
+    """What the arrays of a rollout and their shuffled copy will take."""
+    obs = math.prod(spec.observation.shape or ()) * np.dtype(stored_dtype(spec.observation)).itemsize
+    continuous = isinstance(spec.action, spaces.Box)
+    action = math.prod(spec.action.shape or ()) * (4 if continuous else 8)
+    params = 4 * spaces.flatdim(spec.action) * (2 if continuous else 1)
+    learnt = 4 * 4  # value, log-probability, advantage and target, float32
+    held = obs + action + params + learnt + 4 + 1 + 1  # and reward, terminated, boundary
+    return (steps + 1) * spec.num_envs * held + steps * spec.num_envs * (obs + action + learnt)
+
+
+def check_memory(spec: EnvSpec, steps: int) -> int:
+    """The forecast of `rollout_bytes`, if there is room for it.
+
+    Raises:
+        ConfigError: there is not.
+    """
+    needed, free = rollout_bytes(spec, steps), psutil.virtual_memory().available
+    if needed > free:
+        raise ConfigError(
+            f"a rollout of {steps} steps of {spec.num_envs} environments takes {needed / 2**30:.1f} GiB, "
+            f"{free / 2**30:.1f} GiB are free\n  lower algo.n_steps or num_envs"
+        )
+    return needed
 
 
 class Collector:
@@ -22,7 +53,7 @@ class Collector:
         self.envs, self.algo = envs, algo
         self.steps = algo.rollout_steps
         T, N = self.steps, envs.num_envs
-        self.obs = np.zeros((T + 1, *envs.obs.shape), np.float32)
+        self.obs = np.zeros((T + 1, *envs.obs.shape), envs.obs.dtype)
         self.fields: dict[str, Array] = {
             "reward": np.zeros((T, N), np.float32),
             "terminated": np.zeros((T, N), np.bool_),
@@ -55,15 +86,14 @@ class Collector:
                 cut_n.append(step.cut)
                 cut_obs.append(step.cut_obs)
         obs[self.steps] = envs.obs
-        envs.check(obs, reward)
+        if obs.dtype == np.float32:
+            envs.check(obs, reward)
         return Rollout(
             obs=obs,
             fields={name: fields[name] for name in fields},
             cut_t=np.array(cut_t, np.int64),
             cut_n=np.concatenate(cut_n) if cut_n else np.zeros(0, np.int64),
-            cut_obs=np.concatenate(cut_obs).astype(np.float32)
-            if cut_obs
-            else np.zeros((0, *obs.shape[2:]), np.float32),
+            cut_obs=np.concatenate(cut_obs) if cut_obs else obs[0, :0],
             frames=frames,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,17 @@ from rlkit.results.stats import iqm
 if TYPE_CHECKING:
     from rlkit.algos.base import Algorithm
     from rlkit.config.env import EnvConfig
+    from rlkit.envs.transforms import ObservationTransform
 
 
 PARALLEL = 16
 """Environments of an evaluation. Fixed, so that a sampled evaluation is the same wherever it runs."""
 
+ENDLESS = 10_000
+"""Steps after which an evaluation episode is cut where the environment has no limit of its own."""
+
 Player = Any
-"""`(obs [N, I], rng) -> action [N, ...]`."""
+"""`obs [N, ...] -> action [N, ...]`."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Protocol:
     env_id: str
     episodes: int
     deterministic: bool
+    max_steps: int
     first_seed: int = seeding.EVAL_SEEDS
     eval_seeds: str = "disjoint from training"
 
@@ -88,10 +94,12 @@ class Evaluator:
     Args:
         cfg: the environment.
         root: the session's seed; sampled actions draw from a stream of their own.
+        seen: the training's transform of observations; its statistics are used as they are, and not changed.
+        threads: that the environments may use.
     """
 
-    def __init__(self, cfg: EnvConfig, root: int) -> None:
-        self.cfg, self.root = cfg, root
+    def __init__(self, cfg: EnvConfig, root: int, seen: ObservationTransform | None = None, threads: int = 1) -> None:
+        self.cfg, self.root, self.seen, self.threads = cfg, root, seen or (lambda obs: obs), threads
         self.backend: Any = None
 
     def score(self, algo: Algorithm, *, episodes: int, deterministic: bool, frames: int) -> Score:
@@ -119,22 +127,29 @@ class Evaluator:
         wanted = min(PARALLEL, episodes)
         if self.backend is None or self.backend.num_envs < wanted:
             self.close()
-            self.backend, self.spec = make(self.cfg, wanted)
+            # In this process, whatever training does: EnvPool could not be given the seeds.
+            kind = "auto" if self.cfg.vectorization in ("async", "envpool") else self.cfg.vectorization
+            cfg = dataclasses.replace(self.cfg, vectorization=kind)
+            self.backend, self.spec, _ = make(cfg, wanted, threads=self.threads)
 
     def _play(self, act: Player, episodes: int, deterministic: bool, of_space: bool = False) -> Score:
         self._open(episodes)
         backend, N = self.backend, self.backend.num_envs
         to_env = (lambda a: a) if of_space else ActionMap(backend.action)
+        limit = self.spec.max_episode_steps or ENDLESS
         returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
         playing = np.arange(N)  # [N] the episode that each row plays; rows beyond the last idle
         obs = backend.reset(range(N), [seeding.EVAL_SEEDS + i for i in range(N)])
         following = N
+        steps = np.zeros(N, np.int64)
         while (playing < episodes).any():
-            obs, reward, terminated, truncated = backend.step(to_env(act(obs.astype(np.float32))))
+            obs, reward, _, _, over = backend.step(to_env(act(self.seen(obs.copy()))))
             live = playing < episodes
             returns[playing[live]] += reward[live]
             lengths[playing[live]] += 1
-            ended = np.flatnonzero(terminated | truncated)
+            steps += 1
+            ended = np.flatnonzero(over | (steps >= limit))
+            steps[ended] = 0
             for row in ended.tolist():
                 playing[row] = following if live[row] else episodes
                 following += bool(live[row])
@@ -143,7 +158,7 @@ class Evaluator:
                 obs = backend.reset(rows, [seeding.EVAL_SEEDS + int(playing[row]) for row in rows])
         if not np.isfinite(returns).all():
             raise EnvError(f"{self.spec.id}: an evaluation episode's return is not finite")
-        protocol = Protocol(self.spec.id, episodes, deterministic)
+        protocol = Protocol(self.spec.id, episodes, deterministic, limit)
         return Score(returns.tolist(), lengths.tolist(), protocol)
 
     def close(self) -> None:

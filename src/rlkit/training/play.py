@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -41,7 +42,10 @@ def play(agent: Agent, *, video: Path | None, episodes: int, deterministic: bool
         raise EnvError("there is no screen here for a window\n  write a video instead: --video play.mp4")
     if video is not None:
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws without looking for a screen
-    backend, spec = make(agent.config.env, 1, render_mode="human" if video is None else "rgb_array")
+    if video is None and agent.config.env.atari_game is not None:
+        raise EnvError("Atari is shown as a video\n  give one: --video play.mp4")
+    cfg = dataclasses.replace(agent.config.env, vectorization="auto")
+    backend, spec, _ = make(cfg, 1, render_mode="human" if video is None else "rgb_array")
     pictures: list[Array] = []
     returns = []
     to_env = ActionMap(backend.action)
@@ -52,10 +56,11 @@ def play(agent: Agent, *, video: Path | None, episodes: int, deterministic: bool
                 while not ended:
                     if video is not None:
                         pictures.append(_picture(backend, spec.id))
-                    action = agent.algo.act(obs, frames=agent.frames, explore=not deterministic).action
-                    obs, reward, terminated, truncated = backend.step(to_env(action))
+                    seen = agent.seen(obs.copy())
+                    action = agent.algo.act(seen, frames=agent.frames, explore=not deterministic).action
+                    obs, reward, _, _, over = backend.step(to_env(action))
                     total += float(reward[0])
-                    ended = bool(terminated[0] or truncated[0])
+                    ended = bool(over[0])
                 returns.append(total)
     finally:
         backend.close()

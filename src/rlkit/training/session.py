@@ -13,15 +13,16 @@ import numpy as np
 from loguru import logger
 
 from rlkit import seeding
+from rlkit.cores import available_cores
 from rlkit.envs.make import make
 from rlkit.envs.vector import VectorEnv
-from rlkit.errors import CheckpointError, DivergedError
+from rlkit.errors import CheckpointError, DivergedError, RlkitError
 from rlkit.memory.rollout import RolloutMemory
 from rlkit.results.folder import JsonLines, SessionFolder, read_json, read_rows, write_json, writing
 from rlkit.results.summary import session_result
 from rlkit.results.tensorboard import EventLog
 from rlkit.training import agent, checkpoint
-from rlkit.training.collect import Collector
+from rlkit.training.collect import Collector, check_memory
 from rlkit.training.evaluate import Evaluator, Score
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.progress import Phases, Progress, Prune, Watcher
@@ -91,14 +92,27 @@ class Session:
         self.watcher, self.prune, self.stop, self.started = watcher, prune, stop, started
 
         device = agent.prepare_process(config)
+        # Threads of a native backend do not change a number, so a session that is alone may use every core.
+        self.env_threads = available_cores() if config.seeds == 1 else config.threads
         seeding.seed_globals(seed)
-        backend, self.spec = make(config.env, config.num_envs)
-        self.envs = VectorEnv(backend, seed)
+        newest = checkpoint.newest(folder.checkpoints)
+        saved = None if newest is None else checkpoint.load_parts(newest)
+        made = make(
+            config.env,
+            config.num_envs,
+            threads=self.env_threads,
+            seed=seed,
+            chosen=None if saved is None else saved["envs"]["backend"],
+            probe=True,
+        )
+        self.spec = made.spec
+        self.envs = VectorEnv(made.backend, config.env, seed, config.algo.gamma)
         self.algo = agent.build(config, seed, self.spec, device)
         self.minibatches = seeding.stream(seed, "minibatches")
         self.memory = RolloutMemory(self.minibatches, device)
+        forecast = check_memory(self.spec, self.algo.rollout_steps)
         self.collector = Collector(self.envs, self.algo)
-        self.evaluator = Evaluator(config.env, seed)
+        self.evaluator = Evaluator(config.env, seed, self.envs.seen, self.env_threads)
         self.random_return = self.evaluator.random(config.eval.periodic_episodes).mean
 
         self.frames = self.updates = self.checkpoint_frames = 0
@@ -109,9 +123,8 @@ class Session:
         self.row: dict[str, Any] = {}
         self.watched_at = 0.0
 
-        newest = checkpoint.newest(folder.checkpoints)
-        if newest is not None:
-            self._load(newest)
+        if newest is not None and saved is not None:
+            self._load(newest, saved)
             logger.info("seed {}: continuing from {:,} frames", seed, self.frames)
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
@@ -121,7 +134,9 @@ class Session:
         self.timing_file = JsonLines(folder.timing, keep_until=keep)
         self.events = EventLog(folder.path, resumed_at=keep)
         if watcher is not None:
-            watcher.facts(seed, agent.facts(self.spec, backend, device, config))
+            watcher.facts(seed, {**agent.facts(made, device, config), "rollout_mb": forecast / 2**20})
+        if newest is None:
+            self._save()  # so that whatever happens there is one to go back to
         self.startup_seconds = time.perf_counter() - started
 
     def run(self) -> dict[str, Any]:
@@ -167,6 +182,9 @@ class Session:
             self.last_eval = score.mean
             self.eval_file.write(score.row(self.frames, self.updates))
             self.events.write({"frames": self.frames, "eval/return": score.mean}, time.time())
+            if config.eval.video_every and (self.frames // config.eval_every_frames) % config.eval.video_every == 0:
+                self._film()
+                evaluating = time.perf_counter() - eval_began
             if self.prune is not None and self.prune(self.frames, score.mean):
                 status = "pruned"
         if due(config.checkpoint.every_frames):
@@ -207,6 +225,17 @@ class Session:
                 "split": self.phases.split(),
             }
         )
+
+    def _film(self) -> None:
+        """Record an episode; a video that fails is a pity, and no reason to stop training."""
+        from rlkit.training.play import play
+
+        actor = agent.Agent(self.config, self.seed, self.frames, self.algo, self.envs.seen)
+        path = self.folder.path / "videos" / f"{self.frames}.mp4"
+        try:
+            play(actor, video=path, episodes=1, deterministic=self.config.eval.deterministic)
+        except RlkitError as error:
+            logger.warning("no video at {:,} frames: {}", self.frames, error)
 
     def _score(self, episodes: int) -> Score:
         deterministic = self.config.eval.deterministic
@@ -267,8 +296,7 @@ class Session:
         checkpoint.save(self.folder.checkpoints, self.frames, self.algo.weights(), parts, self.config.checkpoint.keep)
         self.checkpoint_frames = self.frames
 
-    def _load(self, path: Path) -> None:
-        parts = checkpoint.load_parts(path)
+    def _load(self, path: Path, parts: dict[str, State]) -> None:
         if missing := {"algo", "memory", "envs", "streams", "session"} - set(parts):
             raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}: it is no checkpoint of a session")
         self.algo.load_weights(checkpoint.load_weights(path))

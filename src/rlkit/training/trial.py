@@ -17,10 +17,11 @@ import yaml
 from loguru import logger
 
 from rlkit.config.schema import to_yaml
+from rlkit.cores import available_cores
 from rlkit.errors import RlkitError
 from rlkit.results.console import Display, log_to
 from rlkit.results.folder import SCHEMA, RunFolder, config_hash, read_json, read_rows, write_json, write_text
-from rlkit.results.provenance import available_cores, provenance
+from rlkit.results.provenance import provenance
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.progress import Progress
 
