@@ -15,6 +15,8 @@ ENVS = {
     "separate": ["net@critic_net=mlp", "critic_net.hidden=[8]"],
 }
 
+SIMULATORS = {env: [f"env={env}"] for env in ("lunar_lander", "bipedal_walker", "hopper")}
+
 
 @pytest.fixture(autouse=True)
 def _watch_every_rollout(monkeypatch: pytest.MonkeyPatch):
@@ -29,10 +31,12 @@ def test_the_same_seed_leaves_the_same_bytes_and_another_seed_others(env: str, t
     assert traces(tmp_path / "a")["metrics.jsonl"] != traces(tmp_path / "c")["metrics.jsonl"]
 
 
-@pytest.mark.parametrize("env", ENVS)
-@pytest.mark.parametrize("at", [128, 512, 896])
+@pytest.mark.parametrize(
+    ("env", "at"),
+    [*((env, at) for env in ENVS for at in (128, 512, 896)), *((env, 512) for env in SIMULATORS)],
+)
 def test_a_stopped_and_resumed_run_equals_one_that_never_stopped(env: str, at: int, tiny: list[str], tmp_path: Path):
-    overrides = [*tiny, *ENVS[env]]
+    overrides = [*tiny, *(ENVS | SIMULATORS)[env]]
     session(tmp_path / "whole", overrides)
     stop = StopAfter(at)
     stopped = session(tmp_path / "halves", overrides, watcher=stop, stop=stop)
