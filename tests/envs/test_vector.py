@@ -8,7 +8,7 @@ from rlkit.envs.vector import ActionMap, VectorEnv
 from rlkit.errors import ConfigError, EnvError
 from rlkit.seeding import EVAL_SEEDS, episode_seed
 
-DETERMINISTIC = ("CartPole-v1", "Pendulum-v1", "Acrobot-v1", "MountainCarContinuous-v0", "LunarLander-v3")
+DETERMINISTIC = ("CartPole-v1", "Pendulum-v1", "Acrobot-v1", "LunarLander-v3", "BipedalWalker-v3", "HalfCheetah-v5")
 
 
 def vector(env_id: str, num_envs: int = 3, root: int = 0, vectorization: str = "auto", **kwargs) -> VectorEnv:

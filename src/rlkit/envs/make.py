@@ -202,6 +202,8 @@ def make_one(cfg: EnvConfig, registered: Any, render_mode: str | None) -> gym.En
             if render_mode is not None:  # an environment that cannot draw is answered in words of our own
                 warnings.filterwarnings("ignore", message=".*render_mode.*")
             env = gym.make(registered, render_mode=render_mode, disable_env_checker=True, **kwargs)
+        if "bipedal_walker" in str(registered.entry_point):
+            env = FreshWorld(env)
         return _laid_out(cfg, env) if cfg.atari_game is None else _preprocessed(cfg.atari, env)
     except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:
         remedy = "pip install opencv-python-headless" if "opencv" in str(error) else str(error).splitlines()[0]
@@ -212,6 +214,21 @@ def make_one(cfg: EnvConfig, registered: Any, render_mode: str | None) -> gym.En
         raise EnvError(
             f"{registered.id} could not be made with env.kwargs={cfg.kwargs}: {type(error).__name__}: {error}"
         ) from error
+
+
+class FreshWorld(gym.Wrapper[Any, Any, Any, Any]):
+    """BipedalWalker with a new physics world for each episode.
+
+    Gymnasium's keeps one, whose collision tree remembers the episodes before: the same seed and actions then do not
+    always give the same numbers, and no run could be resumed exactly. LunarLander has made a new one since v3.
+    """
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """See `gymnasium.Env.reset`."""
+        walker: Any = self.unwrapped
+        walker._destroy()
+        walker.world = type(walker.world)()
+        return self.env.reset(seed=seed, options=options)
 
 
 @functools.cache
