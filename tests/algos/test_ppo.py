@@ -3,51 +3,14 @@
 import numpy as np
 import pytest
 import torch
+
+from rlkit.algos.ppo import FIELDS
+from rlkit.config.algo import PPOConfig
+from rlkit.maths.returns import n_step
+from rlkit.results.folder import read_rows
+from tests.algos.loop import Loop
 from tests.envs.chain import NativeChain
 from tests.training.runs import session
-
-from rlkit import compose, seeding
-from rlkit.algos.base import Setting
-from rlkit.algos.ppo import FIELDS, PPO
-from rlkit.config.algo import PPOConfig
-from rlkit.config.net import MLPConfig
-from rlkit.envs.make import make
-from rlkit.envs.vector import VectorEnv
-from rlkit.maths.returns import n_step
-from rlkit.memory.rollout import RolloutMemory
-from rlkit.results.folder import read_rows
-from rlkit.training.collect import Collector
-
-
-class Loop:
-    """An algorithm with its environments, without files."""
-
-    def __init__(self, env_id: str, cfg: PPOConfig, num_envs: int = 4, frames: int = 10_000, **kwargs: object) -> None:
-        kind = kwargs.pop("vectorization", "auto")
-        config = compose(["env=gym", f"env.id={env_id}", f"env.vectorization={kind}"])
-        config.env.kwargs.update(kwargs)
-        backend, spec, _ = make(config.env, num_envs)
-        self.envs = VectorEnv(backend, config.env, 0)
-        init, acting = seeding.torch_stream(0, "init"), seeding.stream(0, "acting")
-        cpu = torch.device("cpu")
-        net = MLPConfig(hidden=[32, 32])
-        setting = Setting(
-            spec=spec, net=net, critic_net=None, total_frames=frames, device=cpu, init=init, acting=acting
-        )
-        self.algo = PPO(cfg, setting)
-        self.memory = RolloutMemory(seeding.stream(0, "minibatches"), cpu)
-        self.collector = Collector(self.envs, self.algo)
-        self.frames = 0
-
-    def rollout(self):
-        rollout = self.algo.prepare(self.collector.collect(self.frames))
-        self.frames += rollout.steps * rollout.num_envs
-        self.memory.add(rollout)
-        return rollout
-
-    def learn(self):
-        self.rollout()
-        return [self.algo.update(batch) for batch in self.algo.batches(self.memory)]
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")

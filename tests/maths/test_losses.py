@@ -64,7 +64,10 @@ def test_the_closed_head_is_the_gradient_of_the_loss(dist, ent: float, normalize
     policy = torch.randn(64, dist.outputs + dist.free, generator=g, dtype=torch.float64) * 0.5
     value = batch.value + 0.3 * torch.randn(64, generator=g, dtype=torch.float64)
     c = PPOCoefficients(clip=0.2, vf=0.5, ent=ent, normalize=normalize, clip_value=clip_value)
-    closed, traced = ppo_head(dist, policy, value, batch, c, stats=True), by_autograd(dist, policy, value, batch, c)
+    closed, traced = (
+        ppo_head(dist, policy, value, batch, c, stats=True),
+        by_autograd(ppo_loss, dist, policy, value, batch, c),
+    )
     torch.testing.assert_close(closed.d_policy, traced.d_policy, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(closed.d_value, traced.d_value, rtol=1e-9, atol=1e-12)
     assert closed.stats.keys() == traced.stats.keys() == {*losses_logged()}

@@ -23,7 +23,7 @@ def traces(folder: Path) -> dict[str, bytes]:
     assert newest is not None
     files = {name: (folder / name).read_bytes() for name in LEFT}
     state = ("weights.safetensors", "algo.safetensors", "envs.safetensors", "envs.json", "streams.json")
-    return {**files, **{name: (newest / name).read_bytes() for name in state}}
+    return {**files, **{name: (newest / name).read_bytes() for name in state if (newest / name).exists()}}
 
 
 class StopAfter:

@@ -43,9 +43,14 @@ class Algorithm(ABC):
         self.rng = setting.acting
 
     @property
-    @abstractmethod
-    def rollout_steps(self) -> int:
-        """Steps per environment that the collector takes before each `prepare`."""
+    def rollout_steps(self) -> int | None:
+        """Steps per environment that are collected before each `prepare`; None where whole episodes are."""
+        return None
+
+    @property
+    def rollout_episodes(self) -> int:
+        """Whole episodes per environment, where `rollout_steps` is None. Their rollouts have a field `valid`."""
+        return 1
 
     @abstractmethod
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:

@@ -32,12 +32,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from rlkit.algos.base import Algorithm, Setting
+from rlkit.algos.estimates import advantages, values_along
 from rlkit.maths import distributions, losses
-from rlkit.maths.returns import gae
 from rlkit.maths.schedules import scheduled
 from rlkit.nets.actor_critic import ActorCritic
 from rlkit.nets.optim import Adam
@@ -98,23 +97,8 @@ class PPO(Algorithm):
         )
         self.clip_coef = scheduled(cfg.clip_coef_schedule, cfg.clip_coef, rollout.frames, self.total_frames)
 
-        # One pass for every state of the rollout, its end, and the true successors at the boundaries.
-        T, N = rollout.steps, rollout.num_envs
-        states = rollout.obs.reshape((T + 1) * N, *rollout.obs.shape[2:])
-        values = self.net.value(np.concatenate([states, rollout.cut_obs]))
-        along, at_cuts = values[: (T + 1) * N].reshape(T + 1, N), values[(T + 1) * N :]
-        value, next_value = along[:-1], along[1:].copy()
-        next_value[rollout.cut_t, rollout.cut_n] = at_cuts
-
-        advantage = gae(
-            fields["reward"],
-            value,
-            next_value,
-            fields["terminated"],
-            fields["boundary"],
-            gamma=cfg.gamma,
-            lam=cfg.gae_lambda,
-        )
+        value, next_value = values_along(self.net, rollout)
+        advantage = advantages(rollout, value, next_value, returns="gae", gamma=cfg.gamma, lam=cfg.gae_lambda, n=1)
         target = advantage + value
         self.rollout_metrics = {
             "explained_variance": losses.explained_variance(value, target),

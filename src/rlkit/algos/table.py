@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 ALGORITHMS = {
     "PPOConfig": "rlkit.algos.ppo.PPO",
+    "A2CConfig": "rlkit.algos.a2c.A2C",
+    "ReinforceConfig": "rlkit.algos.reinforce.Reinforce",
+    "RandomConfig": "rlkit.algos.random.Random",
 }
 
 

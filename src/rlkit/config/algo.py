@@ -68,3 +68,86 @@ class PPOConfig(AlgoConfig):
         self.real("adam_eps", "clip_coef", "max_grad_norm", "target_kl", above=0)
         self.real("ent_coef", "vf_coef", low=0)
         self.real("log_std_init", low=-20, high=2)
+
+
+@dataclass(kw_only=True)
+class A2CConfig(AlgoConfig):
+    """Advantage actor-critic (Mnih et al. 2016, arXiv:1602.01783)."""
+
+    name: str = "a2c"
+    learning_rate: float = 7e-4
+    learning_rate_schedule: Literal["constant", "linear"] = "linear"
+    """`linear` anneals the learning rate to 0 at the last frame of the budget."""
+    adam_eps: float = 1e-5
+    """Adam's epsilon."""
+    n_steps: Whole = 16
+    """Steps per environment and rollout, and so between two updates."""
+    returns: Literal["gae", "nstep", "mc"] = "gae"
+    """How advantages are estimated: `gae` with `gae_lambda`; `nstep` rewards, then a bootstrap; `mc`, all rewards to
+    the end of the episode, bootstrapped where it was truncated or the rollout ends."""
+    gae_lambda: float = 0.95
+    """Lambda of generalised advantage estimation, 0 to 1."""
+    nstep: Whole = 5
+    """Rewards before the bootstrap, with `returns: nstep`."""
+    normalize_advantage: bool = False
+    """Standardise the advantages of each rollout."""
+    ent_coef: float = 0.0
+    """Weight of the entropy bonus."""
+    vf_coef: float = 0.5
+    """Weight of the value loss, which is the mean squared error."""
+    max_grad_norm: float | None = 0.5
+    """Bound on the norm of the gradient of actor and critic together; null: no clipping."""
+    log_std_init: float = 0.0
+    """First log standard deviation of a continuous policy, in units of the action scaled to [-1, 1]."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.whole("n_steps", "nstep")
+        self.real("gae_lambda", low=0, high=1)
+        self.real("adam_eps", "max_grad_norm", above=0)
+        self.real("ent_coef", "vf_coef", low=0)
+        self.real("log_std_init", low=-20, high=2)
+
+
+@dataclass(kw_only=True)
+class RandomConfig(AlgoConfig):
+    """Actions drawn uniformly, nothing learnt."""
+
+    name: str = "random"
+    n_steps: Whole = 128
+    """Steps per environment between two looks at the schedule of logs and evaluations."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.whole("n_steps")
+
+
+@dataclass(kw_only=True)
+class ReinforceConfig(AlgoConfig):
+    """REINFORCE (Williams 1992)."""
+
+    name: str = "reinforce"
+    learning_rate: float = 2e-3
+    learning_rate_schedule: Literal["constant", "linear"] = "linear"
+    """`linear` anneals the learning rate to 0 at the last frame of the budget."""
+    episodes: Whole = 1
+    """Whole episodes per environment and update."""
+    baseline: Literal["none", "mean", "value"] = "value"
+    """Subtracted from the returns: nothing, their mean over the rollout, or a learnt value."""
+    normalize_advantage: bool = True
+    """Standardise returns less baseline over the rollout."""
+    ent_coef: float = 0.0
+    """Weight of the entropy bonus."""
+    vf_coef: float = 0.5
+    """Weight of the value loss, the mean squared error, with `baseline: value`."""
+    max_grad_norm: float | None = 0.5
+    """Bound on the norm of the gradient; null: no clipping."""
+    log_std_init: float = 0.0
+    """First log standard deviation of a continuous policy, in units of the action scaled to [-1, 1]."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.whole("episodes")
+        self.real("max_grad_norm", above=0)
+        self.real("ent_coef", "vf_coef", low=0)
+        self.real("log_std_init", low=-20, high=2)

@@ -20,7 +20,12 @@ from rlkit.config import algo, complaints, env, memory, net, run, search
 from rlkit.errors import ConfigError, RunFolderError
 
 SCHEMAS: dict[str, dict[str, type]] = {
-    "algo": {"ppo": algo.PPOConfig},
+    "algo": {
+        "ppo": algo.PPOConfig,
+        "a2c": algo.A2CConfig,
+        "reinforce": algo.ReinforceConfig,
+        "random": algo.RandomConfig,
+    },
     "env": {"env": env.EnvConfig},
     "net": {"mlp": net.MLPConfig, "conv": net.ConvConfig},
     "memory": {"rollout": memory.RolloutConfig},

@@ -91,6 +91,16 @@ class VectorEnv:
             del self.actions[: len(self.actions) - longest]
         return Transition(learnt, terminated, boundary, cut, cut_obs)
 
+    def restart(self) -> None:
+        """Begin a new episode in every environment that is in the middle of one; the old one is not counted."""
+        rows = np.flatnonzero(self.lengths)
+        if len(rows):
+            self.episode[rows] += 1
+            self.returns[rows] = 0
+            self.lengths[rows] = 0
+            self.actions.clear()
+            self._show(self._reset(rows.tolist()))
+
     def _show(self, raw: Array) -> None:
         """Take in what the environments show now: the statistics learn from it, the policy sees it transformed."""
         self.raw = raw

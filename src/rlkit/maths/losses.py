@@ -7,7 +7,8 @@ holds the two equal.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import torch
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
     from rlkit.maths.distributions import Distribution
     from rlkit.types import Batch, Floats
+
+
+Loss: TypeAlias = "Callable[[Distribution, Tensor, Tensor, Batch, Any], tuple[Tensor, dict[str, Tensor]]]"
+"""`(distribution, policy [B, P], value [B], batch, coefficients) -> the loss, and what is worth logging`."""
 
 
 class PPOCoefficients(NamedTuple):
@@ -109,11 +114,58 @@ def ppo_head(
     return Head(d_policy, d_value, ppo_stats(surrogate, value_loss, entropy, log_ratio, ratio, c.clip))
 
 
-def by_autograd(dist: Distribution, policy: Tensor, value: Tensor, batch: Batch, c: PPOCoefficients) -> Head:
-    """`ppo_head` for any distribution, through autograd: the oracle of the closed form."""
+class A2CCoefficients(NamedTuple):
+    """The numbers in A2C's loss."""
+
+    vf: float
+    ent: float
+    normalize: bool
+
+
+def a2c_loss(
+    dist: Distribution, policy: Tensor, value: Tensor, batch: Batch, c: A2CCoefficients
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The policy gradient with a baseline (Mnih et al. 2016, arXiv:1602.01783, section 4.3), as a loss.
+
+    `-mean(A log pi(a)) + vf mean((V - R)^2) - ent mean(H)`.
+
+    Args:
+        dist: the policy's distribution.
+        policy: `[B, P]`, its parameters.
+        value: `[B]`.
+        batch: `action`, `advantage`, `target`.
+        c: the coefficients.
+
+    Returns:
+        The loss, a scalar with gradient, and its parts.
+    """
+    advantage = standardise(batch.advantage) if c.normalize else batch.advantage
+    policy_loss = -(advantage * dist.log_prob(policy, batch.action)).mean()
+    value_loss = (value - batch.target).square().mean()
+    entropy = dist.entropy(policy).mean()
+    stats = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
+    return policy_loss + c.vf * value_loss - c.ent * entropy, stats
+
+
+def a2c_head(dist: Distribution, policy: Tensor, value: Tensor, batch: Batch, c: A2CCoefficients) -> Head:
+    """The gradient of `a2c_loss` at its outputs, in closed form."""
+    rows = len(value)
+    log_prob, back = dist.tape(policy, batch.action)
+    advantage = standardise(batch.advantage) if c.normalize else batch.advantage
+    error = value - batch.target
+    stats = {
+        "policy_loss": -(advantage * log_prob).mean(),
+        "value_loss": error.square().mean(),
+        "entropy": dist.entropy(policy).mean(),
+    }
+    return Head(back(advantage * (-1 / rows), -c.ent / rows), error * (2 * c.vf / rows), stats)
+
+
+def by_autograd(loss: Loss, dist: Distribution, policy: Tensor, value: Tensor, batch: Batch, coefficients: Any) -> Head:
+    """The head of any loss, through autograd: the oracle of the closed forms."""
     policy, value = policy.detach().requires_grad_(), value.detach().requires_grad_()
-    loss, stats = ppo_loss(dist, policy, value, batch, c)
-    d_policy, d_value = torch.autograd.grad(loss, (policy, value))
+    total, stats = loss(dist, policy, value, batch, coefficients)
+    d_policy, d_value = torch.autograd.grad(total, (policy, value))
     return Head(d_policy, d_value, {name: s.detach() for name, s in stats.items()})
 
 

@@ -30,10 +30,11 @@ class RolloutMemory:
         """Take a prepared rollout; the one before is forgotten."""
         rows = rollout.steps * rollout.num_envs
         arrays = {"obs": rollout.obs[:-1], **rollout.fields}
-        self.fields = {
-            name: torch.from_numpy(a.reshape(rows, *a.shape[2:])).to(self.device) for name, a in arrays.items()
-        }
-        self.rows = rows
+        flat = {name: a.reshape(rows, *a.shape[2:]) for name, a in arrays.items()}
+        if "valid" in flat:  # whole episodes: what lies beyond them is not learnt from
+            flat = {name: a[flat["valid"]] for name, a in flat.items()}
+        self.fields = {name: torch.from_numpy(a).to(self.device) for name, a in flat.items()}
+        self.rows = len(flat["obs"])
 
     def minibatches(self, size: int, fields: Sequence[str]) -> Iterator[Batch]:
         """One pass over some fields of the rollout in a new random order; the last batch takes what remains."""

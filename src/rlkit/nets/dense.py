@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from rlkit.types import Array, Back, Floats
 
 
+SIZES = 8
+"""Batch sizes whose scratch memory is kept."""
+
+
 class Scratch:
     """Outputs and gradients of every layer for one batch size, reused by every update of that size."""
 
@@ -95,6 +99,8 @@ class Dense:
         """See `Net.tape`. One tape a batch size is live at a time; using an older one raises."""
         scratch = self.scratch.get(len(x))
         if scratch is None:
+            if len(self.scratch) == SIZES:  # rollouts of whole episodes have a size of their own each
+                self.scratch.clear()
             scratch = Scratch(self.widths[1:], self.outputs, len(x), self.device, self.kernels)
             self.scratch[len(x)] = scratch
         scratch.tapes += 1

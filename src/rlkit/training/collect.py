@@ -47,31 +47,41 @@ def check_memory(spec: EnvSpec, steps: int) -> int:
 
 
 class Collector:
-    """Collects rollouts of `T` steps; a rollout's arrays are reused by the next."""
+    """Collects rollouts of `T` steps, or of whole episodes; a rollout's arrays are reused by the next."""
 
     def __init__(self, envs: VectorEnv, algo: Algorithm) -> None:
         self.envs, self.algo = envs, algo
-        self.steps = algo.rollout_steps
-        T, N = self.steps, envs.num_envs
-        self.obs = np.zeros((T + 1, *envs.obs.shape), envs.obs.dtype)
-        self.fields: dict[str, Array] = {
-            "reward": np.zeros((T, N), np.float32),
-            "terminated": np.zeros((T, N), np.bool_),
-            "boundary": np.zeros((T, N), np.bool_),
-        }
+        self.fields: dict[str, Array] = {}
+        self.obs = np.zeros((0, *envs.obs.shape), envs.obs.dtype)
+        self.grow(algo.rollout_steps or EPISODE_STEPS)
         self.env_seconds = 0.0  # of the latest rollout
+
+    def grow(self, steps: int) -> None:
+        """Make room for so many steps, keeping what is there."""
+        T, N = steps, self.envs.num_envs
+        self.obs = _extended(self.obs, T + 1)
+        shapes = {"reward": np.float32, "terminated": np.bool_, "boundary": np.bool_, "valid": np.bool_}
+        for name, dtype in shapes.items():
+            self.fields.setdefault(name, np.zeros((0, N), dtype))
+        self.fields = {name: _extended(a, T) for name, a in self.fields.items()}
 
     def collect(self, frames: int) -> Rollout:
         """The next rollout; `frames` is the count before it."""
-        envs, algo, obs, fields = self.envs, self.algo, self.obs, self.fields
-        reward, terminated, boundary = fields["reward"], fields["terminated"], fields["boundary"]
+        envs, algo, steps = self.envs, self.algo, self.algo.rollout_steps
+        episodes_left = np.full(envs.num_envs, algo.rollout_episodes)
+        if steps is None:
+            envs.restart()
         cut_t: list[int] = []
         cut_n: list[Any] = []
         cut_obs: list[Array] = []
         state: Any = None
         clock = time.perf_counter
         self.env_seconds = 0.0
-        for t in range(self.steps):
+        t = 0
+        while t < steps if steps is not None else episodes_left.any():
+            if t == len(self.fields["reward"]):
+                self.grow(2 * t)
+            obs, fields = self.obs, self.fields
             obs[t] = envs.obs
             action = algo.act(obs[t], state, frames=frames + t * envs.num_envs, explore=True)
             state = action.state
@@ -80,17 +90,26 @@ class Collector:
             began = clock()
             step = envs.step(action.action)
             self.env_seconds += clock() - began
-            reward[t], terminated[t], boundary[t] = step.reward, step.terminated, step.boundary
+            fields["reward"][t], fields["terminated"][t], fields["boundary"][t] = (
+                step.reward,
+                step.terminated,
+                step.boundary,
+            )
+            if steps is None:
+                fields["valid"][t] = episodes_left > 0
+                episodes_left[step.cut] -= episodes_left[step.cut] > 0
             if len(step.cut):
                 cut_t += [t] * len(step.cut)
                 cut_n.append(step.cut)
                 cut_obs.append(step.cut_obs)
-        obs[self.steps] = envs.obs
+            t += 1
+        self.obs[t] = envs.obs
+        obs = self.obs[: t + 1]
         if obs.dtype == np.float32:
-            envs.check(obs, reward)
+            envs.check(obs, self.fields["reward"][:t])
         return Rollout(
             obs=obs,
-            fields={name: fields[name] for name in fields},
+            fields={name: a[:t] for name, a in self.fields.items() if name != "valid" or steps is None},
             cut_t=np.array(cut_t, np.int64),
             cut_n=np.concatenate(cut_n) if cut_n else np.zeros(0, np.int64),
             cut_obs=np.concatenate(cut_obs) if cut_obs else obs[0, :0],
@@ -99,5 +118,16 @@ class Collector:
 
     def _field(self, name: str, value: Array) -> Array:
         if name not in self.fields:
-            self.fields[name] = np.zeros((self.steps, *value.shape), value.dtype)
+            self.fields[name] = np.zeros((len(self.fields["reward"]), *value.shape), value.dtype)
         return self.fields[name]
+
+
+EPISODE_STEPS = 512
+"""Room for whole episodes at first; it doubles as they get longer."""
+
+
+def _extended(array: Array, length: int) -> Array:
+    """The array with its first axis as long as asked for."""
+    longer = np.zeros((length, *array.shape[1:]), array.dtype)
+    longer[: len(array)] = array
+    return longer

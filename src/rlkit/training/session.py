@@ -22,7 +22,7 @@ from rlkit.results.folder import JsonLines, SessionFolder, read_json, read_rows,
 from rlkit.results.summary import session_result
 from rlkit.results.tensorboard import EventLog
 from rlkit.training import agent, checkpoint
-from rlkit.training.collect import Collector, check_memory
+from rlkit.training.collect import EPISODE_STEPS, Collector, check_memory
 from rlkit.training.evaluate import Evaluator, Score
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.progress import Phases, Progress, Prune, Watcher
@@ -110,7 +110,7 @@ class Session:
         self.algo = agent.build(config, seed, self.spec, device)
         self.minibatches = seeding.stream(seed, "minibatches")
         self.memory = RolloutMemory(self.minibatches, device)
-        forecast = check_memory(self.spec, self.algo.rollout_steps)
+        forecast = check_memory(self.spec, self.algo.rollout_steps or (self.spec.max_episode_steps or EPISODE_STEPS))
         self.collector = Collector(self.envs, self.algo)
         self.evaluator = Evaluator(config.env, seed, self.envs.seen, self.env_threads)
         self.random_return = self.evaluator.random(config.eval.periodic_episodes).mean

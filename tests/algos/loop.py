@@ -1,0 +1,55 @@
+"""An algorithm with its environments, without files."""
+
+from __future__ import annotations
+
+import torch
+
+from rlkit import compose, seeding
+from rlkit.algos.base import Setting
+from rlkit.algos.table import build
+from rlkit.config.algo import AlgoConfig
+from rlkit.config.net import MLPConfig
+from rlkit.envs.make import make
+from rlkit.envs.vector import VectorEnv
+from rlkit.memory.rollout import RolloutMemory
+from rlkit.training.collect import Collector
+from rlkit.types import Rollout, Update
+
+
+class Loop:
+    """Collect, prepare, add, update."""
+
+    def __init__(self, env_id: str, cfg: AlgoConfig, num_envs: int = 4, frames: int = 10_000, **kwargs: object) -> None:
+        kind = kwargs.pop("vectorization", "auto")
+        config = compose(["env=gym", f"env.id={env_id}", f"env.vectorization={kind}"])
+        config.env.kwargs.update(kwargs)
+        backend, spec, _ = make(config.env, num_envs)
+        self.envs = VectorEnv(backend, config.env, 0)
+        cpu = torch.device("cpu")
+        self.algo = build(
+            cfg,
+            Setting(
+                spec=spec,
+                net=MLPConfig(hidden=[32, 32]),
+                critic_net=None,
+                total_frames=frames,
+                device=cpu,
+                init=seeding.torch_stream(0, "init"),
+                acting=seeding.stream(0, "acting"),
+            ),
+        )
+        self.memory = RolloutMemory(seeding.stream(0, "minibatches"), cpu)
+        self.collector = Collector(self.envs, self.algo)
+        self.frames = 0
+
+    def rollout(self) -> Rollout:
+        """The next rollout, prepared and in the memory."""
+        rollout = self.algo.prepare(self.collector.collect(self.frames))
+        self.frames += rollout.steps * rollout.num_envs
+        self.memory.add(rollout)
+        return rollout
+
+    def learn(self) -> list[Update]:
+        """A rollout and its updates."""
+        self.rollout()
+        return [self.algo.update(batch) for batch in self.algo.batches(self.memory)]
