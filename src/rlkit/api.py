@@ -56,12 +56,12 @@ def train(config: RunConfig, *, quiet: bool = False) -> Result:
         RlkitError: something to mend: the environment, the folder, a seed that failed.
         KeyboardInterrupt: Ctrl-C; the state was saved and `rlkit resume` goes on from it.
     """
-    from rlkit.envs.make import check
     from rlkit.results.plots import plot_trial
+    from rlkit.training.door import check
     from rlkit.training.trial import create, run_trial
 
     started = time.perf_counter()
-    check(config.env)
+    check(config)
     folder = create(config)
     result = run_trial(config, folder, started=started, quiet=quiet)
     if result["status"] == "stopped":

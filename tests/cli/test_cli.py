@@ -33,7 +33,7 @@ def test_help_shows_verbs_groups_and_examples():
         "rlkit resume RUN",
         "rlkit evaluate RUN",
         "rlkit play RUN",
-        "algo     ppo",
+        "algo     a2c, ppo, random, reinforce",
         "env      acrobot, ant, atari",
     ):
         assert part in shown
@@ -185,11 +185,29 @@ def test_a_truncated_checkpoint_is_one_clear_line_and_nothing_changes(tiny: list
     assert changed <= {"config.yaml", "run.json"}, "results and checkpoints stay as they were"
 
 
-def test_an_error_of_ours_leaves_its_traceback_in_a_file(tiny: list[str], tmp_path: Path):
-    done = rlkit(
-        *tiny, "env=gym", "env.id=tests.envs.chain:Broken-v0", "env.kwargs.how=raises", cwd=Path(__file__).parents[2]
+def test_an_environment_that_raises_is_named(tiny: list[str]):
+    broken = ["env=gym", "env.id=tests.envs.chain:Broken-v0", "env.kwargs.how=raises"]
+    done = subprocess.run(
+        [*RLKIT, *tiny, *broken], capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2]
     )
-    assert done.returncode == 1
-    (line,) = [line for line in done.stderr.splitlines() if "traceback:" in line]
-    assert "the simulator fell over" in Path(line.split("traceback: ")[1]).read_text()
+    assert done.returncode == 2
+    assert "environment 0: ValueError: the simulator fell over" in done.stderr
+    assert "Traceback" not in done.stderr
     assert json.loads((only_run("ppo_tests_envs_chain_broken_v0") / "run.json").read_text())["status"] == "failed"
+
+
+def test_an_error_of_ours_leaves_its_traceback_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    from rlkit.cli import app
+
+    def fails(arguments: object) -> int:
+        raise ZeroDivisionError("never mind")
+
+    monkeypatch.setattr(app, "dispatch", fails)
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert "an error in rlkit itself: ZeroDivisionError: never mind" in said
+    assert "in fails" in Path(said.split("traceback: ")[1].strip()).read_text()

@@ -137,6 +137,15 @@ class Slow(Chain):
         return super().step(action)
 
 
+class Talks(Chain):
+    """Prints numbers, without an end of line too."""
+
+    def step(self, action: int):
+        print(self.at + 1)
+        print("{", end="")
+        return super().step(action)
+
+
 class Switches(gym.Env[Any, Any]):
     """A Dict observation and switches or dials to set as it says; a perfect policy gets 1 a step."""
 
@@ -167,6 +176,7 @@ class Switches(gym.Env[Any, Any]):
 
 gym.register("Chain-v0", Chain)
 gym.register("Slow-v0", Slow)
+gym.register("Talks-v0", Talks)
 gym.register("Switches-v0", Switches)
 gym.register("Identity-v0", Identity)
 gym.register("Broken-v0", Broken)

@@ -12,7 +12,7 @@ from rlkit.config.env import AtariConfig, EnvConfig
 from rlkit.envs.atari import rom_name
 from rlkit.envs.make import make
 from rlkit.envs.vector import VectorEnv
-from rlkit.errors import EnvError
+from rlkit.errors import ConfigError, EnvError
 from rlkit.training import agent
 from rlkit.training import session as session_module
 from rlkit.training.play import play
@@ -84,6 +84,23 @@ def test_options_of_the_picture():
     assert make(EnvConfig(game="Breakout", atari=AtariConfig(full_action_space=True)), 1).spec.action.n == 18
     sync = breakout(vectorization="sync")
     assert sync.obs.shape == (2, 4, 84, 84)
+
+
+@pytest.mark.parametrize("kind", ["native", "sync"])
+def test_the_step_limit_is_in_steps(kind: str):
+    cfg = EnvConfig(game="Pong", vectorization=kind, max_episode_steps=60)
+    made = make(cfg, 1)
+    envs = VectorEnv(made.backend, cfg, 0)
+    lengths = [t for t in range(1, 125) if len(envs.step(np.zeros(1, np.int64)).cut)]
+    assert made.spec.max_episode_steps == 60
+    assert lengths[0] <= 60
+    assert lengths[0] >= 50  # the no-ops of the start may count
+
+
+def test_settings_that_are_not_for_atari_are_refused():
+    for setting in ({"frame_stack": 2}, {"time_aware": True}):
+        with pytest.raises(ConfigError, match=r"use env\.atari\.stack"):
+            make(EnvConfig(game="Pong", **setting), 1)
 
 
 def test_names_of_games():

@@ -100,7 +100,7 @@ def test_values_that_are_not_finite_are_refused(how: str):
         obs[t] = envs.obs
         reward[t] = envs.step(np.zeros(3, np.int64)).reward
     obs[8] = envs.obs
-    with pytest.raises(EnvError, match=rf"environment 0 of 3 returned a {how.split()[1]} that is not finite"):
+    with pytest.raises(EnvError, match=rf"environment 0 of 3 returned an? {how.split()[1]} that is not finite"):
         envs.check(obs, reward)
 
 

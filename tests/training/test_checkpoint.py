@@ -49,11 +49,20 @@ def test_no_file_is_a_pickle(tmp_path: Path):
 
 
 def test_the_newest_are_kept_and_latest_points_to_the_last(tmp_path: Path):
-    for frames in (5, 10, 100, 90):
+    for frames in (5, 10, 90, 100):
         save(tmp_path, frames)
     assert {p.name for p in tmp_path.iterdir()} == {"90", "100", "latest"}
-    assert (tmp_path / "latest").resolve().name == "90"
+    assert (tmp_path / "latest").resolve().name == "100"
     assert checkpoint.newest(tmp_path) == tmp_path / "100"
+
+
+def test_after_going_back_the_damaged_ones_ahead_do_not_push_out_good_ones(tmp_path: Path):
+    save(tmp_path, 100, keep=5)
+    for frames in (200, 300):
+        (save(tmp_path, frames, keep=5) / "manifest.json").unlink()
+    assert checkpoint.newest(tmp_path) == tmp_path / "100"
+    save(tmp_path, 150)
+    assert {p.name for p in tmp_path.iterdir()} == {"100", "150", "latest"}
 
 
 def every_damage(path: Path) -> dict[str, Path]:

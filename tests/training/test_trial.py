@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rlkit import compose, evaluate, load, train
+from rlkit.config.schema import to_yaml
 from rlkit.results.folder import RunFolder, read_json
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.trial import TrialError, create, run_trial
@@ -41,7 +42,7 @@ def test_python_in_six_lines(tiny: list[str], capsys: pytest.CaptureFixture[str]
     check_schema(read_json(result.folder / "session_0" / "result.json"), seeds=1)
     names = {p.name for p in result.folder.iterdir()}
     assert names == {
-        "config.yaml", "overrides.yaml", "run.json", "result.json", "run.log", "session_0", "plots",
+        "config.yaml", "overrides.yaml", "run.json", "result.json", "run.log", "session_0", "plots", ".lock",
     }  # fmt: skip
     assert {p.suffix for p in (result.folder / "plots").iterdir()} == {".png", ".svg", ".csv"}
     run = read_json(result.folder / "run.json")
@@ -122,3 +123,84 @@ def test_stopping_a_trial_stops_its_processes_and_resume_completes_it(tiny: list
     # To a budget that is within reach of a test: the stopped sessions count as done there.
     smaller = compose([f"frames={max(frames) + 1}"], base=folder.config)
     assert run_trial(smaller, RunFolder(folder.path), started=time.perf_counter(), quiet=True)["status"] == "complete"
+
+
+def run_again(config, folder) -> dict:
+    return run_trial(config, RunFolder(folder.path), started=time.perf_counter(), quiet=True)
+
+
+def test_a_trial_is_complete_only_when_every_seed_reached_the_budget(tiny: list[str]):
+    config = compose([*tiny, "seeds=2"])
+    folder = create(config)
+    assert run_again(config, folder)["status"] == "complete"
+    for file in folder.path.glob("session_1/checkpoints/[0-9]*/weights.safetensors"):
+        file.write_bytes(b"")
+    longer = compose(["frames=1536"], base=folder.config)
+    folder.config.write_text(to_yaml(longer))
+    with pytest.raises(TrialError, match="1 of 2 seeds failed"):
+        run_again(longer, folder)
+    result = read_json(folder.result)
+    assert (result["status"], result["seeds"]) == ("failed", [0])  # seed 1's old score is not of this budget
+    assert read_json(folder.run)["status"] == "failed"
+
+
+def test_two_processes_cannot_train_one_run(tiny: list[str]):
+    from rlkit.errors import RunFolderError
+    from rlkit.training.trial import _alone
+
+    config = compose(tiny)
+    folder = create(config)
+    with _alone(folder), pytest.raises(RunFolderError, match="is being trained by another process"):
+        run_again(config, folder)
+    assert run_again(config, folder)["status"] == "complete"
+
+
+def test_an_environment_that_prints_disturbs_no_trial(tiny: list[str]):
+    talk = ["env=gym", "env.id=tests.envs.chain:Talks-v0", "seeds=2"]
+    folder = train(compose([*tiny, *talk]), quiet=True).folder
+    assert "3\n" in (folder / "run.log").read_text()
+
+
+def test_a_run_tells_its_earlier_commands(tiny: list[str]):
+    config = compose(tiny)
+    folder = create(config)
+    run_again(config, folder)
+    longer = compose(["frames=1536"], base=folder.config)
+    run_again(longer, folder)
+    run = read_json(folder.run)
+    assert run["config_hash"] == read_json(folder.result)["config_hash"]
+    assert [e["status"] for e in run["earlier"]] == ["complete"]
+    assert read_json(folder.result)["wall_seconds"] == read_json(folder.session(0).result)["wall_seconds"]
+
+
+def test_a_diverged_run_leaves_a_result_that_says_so(tiny: list[str]):
+    from rlkit.errors import DivergedError
+
+    config = compose([*tiny, "env=pendulum", "algo.learning_rate=1e30", "log.every_frames=100000"])
+    folder = create(config)
+    with pytest.raises(DivergedError, match="not finite"):
+        run_again(config, folder)
+    result = read_json(folder.result)
+    assert result["status"] == read_json(folder.run)["status"] == "diverged"
+    assert result["final_return"]["mean"] is None
+    assert [p.name for p in folder.session(0).checkpoints.glob("[0-9]*")] == ["0"]
+
+
+def test_a_run_of_another_machine_acts_on_the_cpu(tiny: list[str]):
+    from rlkit.errors import RunFolderError
+
+    folder = train(compose(tiny), quiet=True).folder
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("device: auto", "device: cuda:7"))
+    assert load(folder).config.device == "cpu"
+    with pytest.raises(RunFolderError, match="is no session's folder"):
+        load(folder / "session_x")
+
+
+def test_what_does_not_fit_is_said_before_a_folder_exists(tmp_path: Path):
+    from rlkit.errors import ConfigError
+
+    for wrong, message in (("net=conv", "use net=mlp"), ("device=cuda:7", "is not on this machine")):
+        with pytest.raises(ConfigError, match=message):
+            train(compose([wrong]), quiet=True)
+    assert not (tmp_path / "runs").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 import sys
 import tempfile
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from rlkit.results.folder import RunFolder
 
 STARTED = time.perf_counter()
+JOBS = itertools.count()
 DONE, FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 """The exit statuses."""
 
 
 def main() -> None:
     """The console script; ends the process with one of the exit statuses."""
+    sys.path.insert(0, str(Path.cwd()))  # as `python -m` does, so that env.id=my_module:MyEnv-v0 is found
     try:
         status = dispatch(sys.argv[1:])
     except RlkitError as error:
@@ -103,12 +106,13 @@ def train_job(cfg: DictConfig) -> float | None:
     from rlkit.config.schema import to_config
 
     config = to_config(cfg)
-    from rlkit.envs.make import check
+    from rlkit.training.door import check
     from rlkit.training.trial import create
 
-    check(config.env)
+    started = time.perf_counter() if next(JOBS) else STARTED  # a sweep's later jobs start later
+    check(config)
     folder = create(config, list(HydraConfig.get().overrides.task))
-    return train_and_show(config, folder, STARTED)
+    return train_and_show(config, folder, started)
 
 
 def train_and_show(config: RunConfig, folder: RunFolder, started: float) -> float | None:

@@ -37,7 +37,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-RESUMABLE = ("frames", "seeds", "eval", "log", "checkpoint")
+RESUMABLE = ("frames", "seeds", "device", "eval", "log", "checkpoint")
 """What a resumed run may change; anything else would make it another run."""
 
 

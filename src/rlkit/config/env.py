@@ -23,7 +23,7 @@ class AtariConfig(Checked):
     noop_max: Whole = 30
     """Up to so many idle actions at the start of a game."""
     fire_reset: bool = True
-    """Press FIRE after a reset in games that wait for it."""
+    """Press FIRE after a reset in games that wait for it (native only)."""
     life_loss: bool = False
     """A lost life is terminal for learning: nothing is bootstrapped from it. The game and its score go on."""
     full_action_space: bool = False

@@ -34,12 +34,12 @@ class StepResult(NamedTuple):
     ended: Bools  # [N] terminated or truncated, but for lost lives in a game that goes on
 
 
-class StepError(Exception):
+class StepError(EnvError):
     """Environments that failed in a step or reset, by row, with what they said."""
 
     def __init__(self, failures: dict[int, str]) -> None:
         self.failures = failures
-        super().__init__(str(failures))
+        super().__init__("; ".join(f"environment {row}: {what}" for row, what in failures.items()))
 
 
 class Backend(Protocol):
@@ -82,7 +82,11 @@ class Sync:
     def reset(self, rows: Sequence[int], seeds: Sequence[int]) -> Array:
         """See `Backend.reset`."""
         for row, seed in zip(rows, seeds, strict=True):
-            self._store(row, self.envs[row].reset(seed=seed)[0])
+            try:
+                obs, _ = self.envs[row].reset(seed=seed)
+            except Exception as error:
+                raise StepError({row: f"reset(seed={seed}) raised {type(error).__name__}: {error}"}) from error
+            self._store(row, obs)
         return self.obs
 
     def step(self, action: Array) -> StepResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
 import functools
 import importlib
@@ -24,7 +25,7 @@ from rlkit.errors import ConfigError, EnvError, RlkitError
 from rlkit.types import EnvSpec
 
 if TYPE_CHECKING:
-    from rlkit.config.env import AtariConfig, EnvConfig
+    from rlkit.config.env import EnvConfig
 
 SLOW_STEP_SECONDS = 100e-6
 """From here on a step is worth asking whether processes of its own would pay."""
@@ -95,16 +96,6 @@ def make(
     return Made(backend, _spec(cfg, registered, backend), why)
 
 
-def check(cfg: EnvConfig) -> None:
-    """Make one environment and close it: what is wrong with it is said before a run folder exists.
-
-    Raises:
-        EnvError: as `make`.
-        ConfigError: as `make`.
-    """
-    make(cfg, 1).backend.close()
-
-
 def find(env_id: str) -> Any:
     """Gymnasium's entry for an id; `package.module:EnvId` imports the module first.
 
@@ -140,9 +131,14 @@ NATIVE = {"CartPole-v1": CartPole}
 
 def _native(cfg: EnvConfig, registered: Any, num_envs: int, threads: int, render_mode: str | None) -> Any:
     """What builds a native backend, where there is one for these settings."""
+    if cfg.atari_game is not None:
+        if cfg.frame_stack > 1 or cfg.time_aware:
+            raise ConfigError("env.frame_stack and env.time_aware are not for Atari\n  use env.atari.stack")
+        atari = dataclasses.replace(cfg.atari, max_emulator_frames=atari_limit(cfg) * int(cfg.atari.frame_skip))
+        if cfg.kwargs or render_mode == "human":
+            return None
+        return partial(Atari, cfg.atari_game, atari, num_envs, threads=threads, drawing=render_mode is not None)
     changed = cfg.frame_stack > 1 or cfg.time_aware or cfg.max_episode_steps is not None or bool(cfg.kwargs)
-    if cfg.atari_game is not None and not changed and render_mode != "human":
-        return partial(Atari, cfg.atari_game, cfg.atari, num_envs, threads=threads, drawing=render_mode is not None)
     if registered.id in NATIVE and not changed and render_mode is None:
         return partial(NATIVE[registered.id], num_envs)
     return None
@@ -193,7 +189,7 @@ def make_one(cfg: EnvConfig, registered: Any, render_mode: str | None) -> gym.En
             raise ConfigError("env.atari.life_loss and colour need env.vectorization=native")
         kwargs |= {"frameskip": 1, "repeat_action_probability": cfg.atari.sticky}
         kwargs |= {"full_action_space": cfg.atari.full_action_space}
-    if cfg.max_episode_steps is not None:
+    elif cfg.max_episode_steps is not None:
         kwargs["max_episode_steps"] = cfg.max_episode_steps
     if "mujoco" in str(registered.entry_point):
         _quiet_mujoco()
@@ -204,7 +200,7 @@ def make_one(cfg: EnvConfig, registered: Any, render_mode: str | None) -> gym.En
             env = gym.make(registered, render_mode=render_mode, disable_env_checker=True, **kwargs)
         if "bipedal_walker" in str(registered.entry_point):
             env = FreshWorld(env)
-        return _laid_out(cfg, env) if cfg.atari_game is None else _preprocessed(cfg.atari, env)
+        return _laid_out(cfg, env) if cfg.atari_game is None else _preprocessed(cfg, env)
     except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:
         remedy = "pip install opencv-python-headless" if "opencv" in str(error) else str(error).splitlines()[0]
         raise EnvError(f"{registered.id} needs a package that is not installed\n  {remedy}") from error
@@ -238,9 +234,18 @@ def _quiet_mujoco() -> None:
         importlib.import_module("mujoco").set_mju_user_warning(lambda text: logger.debug("MuJoCo: {}", text))
 
 
-def _preprocessed(cfg: AtariConfig, env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-    env = gym.wrappers.AtariPreprocessing(env, noop_max=cfg.noop_max, frame_skip=cfg.frame_skip, screen_size=cfg.size)
-    return gym.wrappers.FrameStackObservation(env, cfg.stack)
+def _preprocessed(cfg: EnvConfig, env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    atari = cfg.atari
+    env = gym.wrappers.AtariPreprocessing(
+        env, noop_max=atari.noop_max, frame_skip=atari.frame_skip, screen_size=atari.size
+    )
+    return gym.wrappers.TimeLimit(gym.wrappers.FrameStackObservation(env, atari.stack), atari_limit(cfg))
+
+
+def atari_limit(cfg: EnvConfig) -> int:
+    """Steps after which an Atari game is truncated."""
+    limit = int(cfg.atari.max_emulator_frames) // int(cfg.atari.frame_skip)
+    return min(limit, cfg.max_episode_steps) if cfg.max_episode_steps else limit
 
 
 def _laid_out(cfg: EnvConfig, env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
@@ -284,7 +289,7 @@ def _channels_first(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
 def _spec(cfg: EnvConfig, registered: Any, backend: Backend) -> EnvSpec:
     limit = cfg.max_episode_steps or registered.max_episode_steps
     if cfg.atari_game is not None:
-        limit = cfg.atari.max_emulator_frames // cfg.atari.frame_skip
+        limit = atari_limit(cfg)
     return EnvSpec(
         id=registered.id,
         num_envs=backend.num_envs,

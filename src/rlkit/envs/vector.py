@@ -188,12 +188,12 @@ class VectorEnv:
         Raises:
             EnvError: naming the environment and its episode's seed.
         """
-        for name, values in (("observation", obs), ("reward", reward)):
+        for name, values in (("an observation", obs), ("a reward", reward)):
             if not np.isfinite(values).all():
                 bad = np.argwhere(~np.isfinite(values))[0]
                 row = int(bad[1])
                 raise EnvError(
-                    f"environment {row} of {self.num_envs} returned a {name} that is not finite, "
+                    f"environment {row} of {self.num_envs} returned {name} that is not finite, "
                     f"{len(values) - int(bad[0])} steps before now; its current episode's seed is {self._seed(row)}"
                 )
 

@@ -79,8 +79,8 @@ class Adam:
     def step(self) -> None:
         """One step along the gradient; `grad_norm` is its norm before clipping."""
         flat = self.flat
+        self.grad_norm = torch.linalg.vector_norm(flat.grad)
         if self.max_grad_norm is not None:
-            self.grad_norm = torch.linalg.vector_norm(flat.grad)
             flat.grad.mul_((self.max_grad_norm / (self.grad_norm + 1e-6)).clamp_(max=1.0))
         self.steps += 1
         # The kernel behind torch.optim.Adam(fused=True). Constructing an optimiser of torch.optim imports

@@ -137,7 +137,7 @@ def show_card(result: dict[str, Any], folder: Path, console: Console | None = No
     score = "not scored: stopped before the end" if final["mean"] is None else f"{final['mean']:.1f}"
     if final["mean"] is not None:
         interval = final["ci95"]
-        spread = f" ± {final['std']:.1f} over {'seeds' if len(seeds) > 1 else 'episodes'}"
+        spread = f" ± {_number(final['std'])} over {'seeds' if len(seeds) > 1 else 'episodes'}"
         score += spread + (
             f", 95 % interval {interval[0]:.1f} to {interval[1]:.1f}, IQM {final['iqm']:.1f}" if interval else ""
         )

@@ -67,27 +67,21 @@ def session_result(
 
 
 def trial_result(
-    config: RunConfig,
-    sessions: Sequence[dict[str, Any]],
-    evals: Sequence[Sequence[dict[str, Any]]],
-    wall_seconds: float,
+    config: RunConfig, status: str, sessions: Sequence[dict[str, Any]], evals: Sequence[Sequence[dict[str, Any]]]
 ) -> dict[str, Any]:
-    """The result of a trial from those of its finished sessions. `std`, `iqm` and `ci95` are over seeds.
+    """The result of a trial from those of its sessions. `std`, `iqm` and `ci95` are over seeds.
 
     Args:
         config: of the trial.
+        status: of the trial as a whole.
         sessions: the sessions' results.
         evals: their rows of eval.jsonl, in the same order.
-        wall_seconds: of the whole command.
     """
-    if len(sessions) == 1:
-        return {**sessions[0], "wall_seconds": wall_seconds}
+    if config.seeds == 1:
+        return dict(sessions[0])
     first = sessions[0]
     finals = [_number(s["final_return"]["mean"]) for s in sessions]
     known = [x for x in finals if not math.isnan(x)]
-    statuses = {s["status"] for s in sessions}
-    worst = next(s for s in ("failed", "diverged", "stopped", "pruned", "complete") if s in statuses)
-    status = worst if len(sessions) == config.seeds else "failed"
     measures = {
         name: _mean([_number(s["metrics"][name]) for s in sessions])
         for name in first["metrics"]
@@ -114,7 +108,7 @@ def trial_result(
         "metrics": {**measures, "consistency": consistency(curves, baselines)},
         "random_return": _mean(baselines),
         **{key: _mean([_number(s[key]) for s in sessions]) for key in ("fps", "train_seconds")},
-        "wall_seconds": wall_seconds,
+        "wall_seconds": max(s["wall_seconds"] for s in sessions),
         "startup_seconds": _mean([_number(s["startup_seconds"]) for s in sessions]),
         "peak_rss_mb": max(s["peak_rss_mb"] for s in sessions),
         "time_split": {k: _mean([s["time_split"][k] for s in sessions]) for k in first["time_split"]},

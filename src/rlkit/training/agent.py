@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from loguru import logger
 from threadpoolctl import threadpool_limits
 
 from rlkit import seeding
@@ -114,13 +115,21 @@ def load(run: str | Path, *, seed: int | None = None) -> Agent:
     config = compose(base=folder.config)
     name = Path(run).name
     if seed is None:
-        seed = int(name.removeprefix("session_")) if name.startswith("session_") else config.seed
+        number = name.removeprefix("session_")
+        if name.startswith("session_") and not number.isdecimal():
+            raise RunFolderError(f"{run} is no session's folder\n  these are named session_<seed>")
+        seed = int(number) if name.startswith("session_") else config.seed
     session = folder.session(seed)
     path = checkpoint.newest(session.checkpoints)
     if path is None:
         seeds = ", ".join(sorted(p.name.removeprefix("session_") for p in folder.path.glob("session_*")))
         raise RunFolderError(f"{session.path} has no checkpoint yet\n  sessions of this run: {seeds or 'none'}")
-    device = prepare_process(config)
+    try:
+        device = prepare_process(config)
+    except ConfigError:
+        logger.warning("the run's device={} is not on this machine; the CPU acts in its place", config.device)
+        config = dataclasses.replace(config, device="cpu")
+        device = prepare_process(config)
     backend, spec, _ = make(dataclasses.replace(config.env, vectorization="auto"), 1)
     backend.close()
     algo = build(config, seed, spec, device)

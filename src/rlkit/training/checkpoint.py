@@ -78,8 +78,11 @@ def save(folder: Path, frames: int, weights: Mapping[str, torch.Tensor], parts: 
         link.unlink(missing_ok=True)
         link.symlink_to(target.name)
         link.replace(folder / "latest")
-        for old in _numbered(folder)[:-keep]:
-            shutil.rmtree(old)
+        # Those of more frames did not verify when this run went back, or belong to a future that it left.
+        kept = [path for path in _numbered(folder) if int(path.name) <= frames][-keep:]
+        for other in _numbered(folder):
+            if other not in kept:
+                shutil.rmtree(other)
     return target
 
 

@@ -119,9 +119,10 @@ class Evaluator:
         self._open(episodes)
         space = self.backend.action
         space.seed(int(seeding.stream(self.root, "random policy").integers(2**31)))
-        return self._play(
-            lambda obs: np.stack([space.sample() for _ in range(len(obs))]), episodes, False, of_space=True
-        )
+        with untouched():
+            return self._play(
+                lambda obs: np.stack([space.sample() for _ in range(len(obs))]), episodes, False, of_space=True
+            )
 
     def _open(self, episodes: int) -> None:
         wanted = min(PARALLEL, episodes)
@@ -172,6 +173,17 @@ def lend(algo: Algorithm, rng: np.random.Generator) -> Iterator[None]:
     """Have an algorithm draw its actions from another stream for a while."""
     own, algo.rng = algo.rng, rng
     try:
-        yield
+        with untouched():
+            yield
     finally:
         algo.rng = own
+
+
+@contextlib.contextmanager
+def untouched() -> Iterator[None]:
+    """Leave the global random streams as they were: an environment may draw from them."""
+    before = seeding.globals_state()
+    try:
+        yield
+    finally:
+        seeding.set_globals_state(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -10,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from loguru import logger
 
 from rlkit import seeding
 from rlkit.cores import available_cores
 from rlkit.envs.make import make
 from rlkit.envs.vector import VectorEnv
-from rlkit.errors import CheckpointError, DivergedError, RlkitError
+from rlkit.errors import CheckpointError, DivergedError, EnvError, RunFolderError
 from rlkit.memory.rollout import RolloutMemory
 from rlkit.results.folder import JsonLines, SessionFolder, read_json, read_rows, write_json, writing
 from rlkit.results.summary import session_result
@@ -29,7 +31,7 @@ from rlkit.training.progress import Phases, Progress, Prune, Watcher
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
-    from rlkit.types import Metrics, State
+    from rlkit.types import Metrics, Rollout, State
 
 WATCH_SECONDS = 0.2
 
@@ -69,8 +71,12 @@ def run_session(
             return result
     session = Session(config, seed, folder, watcher, prune, stop or StopSignal(), started or time.perf_counter())
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # what diverges is noticed and named at the next log row
+        with np.errstate(over="ignore", invalid="ignore"):  # what diverges is noticed and named below
             return session.run()
+    except Exception as error:
+        with contextlib.suppress(RunFolderError):  # the disk may be what failed
+            session.finish("diverged" if isinstance(error, DivergedError) else "failed")
+        raise
     finally:
         session.close()
 
@@ -144,7 +150,7 @@ class Session:
         status = "complete"
         while self.frames < self.config.frames and status == "complete":
             before, began = self.frames, time.perf_counter()
-            rollout = self.collector.collect(self.frames)
+            rollout = self._collect()
             self.frames += rollout.steps * rollout.num_envs
             collected = time.perf_counter()
 
@@ -163,7 +169,14 @@ class Session:
             status = self._scheduled(before)
         if self.frames != self.checkpoint_frames:
             self._save()
-        return self._finish(status)
+        return self.finish(status)
+
+    def _collect(self) -> Rollout:
+        try:
+            return self.collector.collect(self.frames)
+        except EnvError:
+            self._check_weights()  # actions from weights that are not finite are not the environment's fault
+            raise
 
     def _scheduled(self, before: int) -> str:
         """What is due between two rollouts: a log row, an evaluation, a checkpoint. Returns the status."""
@@ -202,11 +215,7 @@ class Session:
         learning = {f"train/{name}": None if v is None else float(v) for name, v in self.update_metrics.items()}
         for name, value in learning.items():
             if value is not None and not math.isfinite(value):
-                raise DivergedError(
-                    f"seed {self.seed} diverged: {name} is {value} after {self.frames:,} frames\n"
-                    f"  the last checkpoint is of {self.checkpoint_frames:,} frames\n"
-                    "  try a smaller algo.learning_rate or algo.max_grad_norm, and look at the scale of the rewards"
-                )
+                raise self._diverged(f"{name} is {value}")
         self.row = {
             "frames": self.frames,
             "rollout/episodes": self.envs.finished,
@@ -234,16 +243,30 @@ class Session:
         path = self.folder.path / "videos" / f"{self.frames}.mp4"
         try:
             play(actor, video=path, episodes=1, deterministic=self.config.eval.deterministic)
-        except RlkitError as error:
+        except Exception as error:  # drawing goes through drivers and encoders that fail in ways of their own
             logger.warning("no video at {:,} frames: {}", self.frames, error)
 
+    def _check_weights(self) -> None:
+        for name, weight in self.algo.weights().items():
+            if not torch.isfinite(weight).all():
+                raise self._diverged(f"the weight {name} is not finite")
+
+    def _diverged(self, what: str) -> DivergedError:
+        return DivergedError(
+            f"seed {self.seed} diverged: {what} after {self.frames:,} frames\n"
+            f"  the last checkpoint is of {self.checkpoint_frames:,} frames\n"
+            "  try a smaller algo.learning_rate or algo.max_grad_norm, and look at the scale of the rewards"
+        )
+
     def _score(self, episodes: int) -> Score:
+        self._check_weights()
         deterministic = self.config.eval.deterministic
         return self.evaluator.score(self.algo, episodes=episodes, deterministic=deterministic, frames=self.frames)
 
-    def _finish(self, status: str) -> dict[str, Any]:
+    def finish(self, status: str) -> dict[str, Any]:
+        """Score the policy, if training ended as it should, and write `result.json`."""
         began = time.perf_counter()
-        final = None if status == "stopped" else self._score(self.config.eval.episodes)
+        final = self._score(self.config.eval.episodes) if status in ("complete", "pruned") else None
         self.phases.eval += time.perf_counter() - began
         result = session_result(
             config=self.config,
@@ -274,6 +297,7 @@ class Session:
     # State: a checkpoint is the sum of its parts.
 
     def _save(self) -> None:
+        self._check_weights()
         for file in (self.metrics_file, self.eval_file, self.timing_file):
             file.sync()
         parts: dict[str, State] = {

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -18,12 +19,17 @@ from loguru import logger
 
 from rlkit.config.schema import to_yaml
 from rlkit.cores import available_cores
-from rlkit.errors import RlkitError
+from rlkit.errors import RlkitError, RunFolderError
 from rlkit.results.console import Display, log_to
-from rlkit.results.folder import SCHEMA, RunFolder, config_hash, read_json, read_rows, write_json, write_text
+from rlkit.results.folder import SCHEMA, RunFolder, config_hash, read_json, read_rows, write_json, write_text, writing
 from rlkit.results.provenance import provenance
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.progress import Progress
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
@@ -36,21 +42,23 @@ class TrialError(RlkitError):
     """Some seeds failed; the results of the others are kept."""
 
 
+class TrialFaultError(Exception):
+    """The same, where a fault of rlkit's own was the cause."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a seed failed, and whether the user can mend it."""
+
+    why: str
+    user: bool
+
+
 def create(config: RunConfig, overrides: Sequence[str] = ()) -> RunFolder:
-    """A new run folder with what is known before training: config, overrides, provenance."""
+    """A new run folder with its configuration."""
     folder = RunFolder.create(config.label)
     write_text(folder.config, to_yaml(config))
     write_text(folder.path / "overrides.yaml", yaml.safe_dump(list(overrides)))
-    write_json(
-        folder.run,
-        {
-            "schema": SCHEMA,
-            "status": "running",
-            **provenance(),
-            "seeds": config.seed_list,
-            "config_hash": config_hash(dataclasses.asdict(config)),
-        },
-    )
     return folder
 
 
@@ -68,40 +76,98 @@ def run_trial(config: RunConfig, folder: RunFolder, *, started: float, quiet: bo
 
     Raises:
         TrialError: a seed failed; `result.json` holds the others.
-        RlkitError: the only seed failed.
+        RlkitError: the only seed failed, or another process trains this run.
     """
-    display = Display(config, folder.path)
-    log_to(folder.log, (lambda text: None) if quiet else display.show)
-    watcher = _Watcher(folder, None if quiet else display)
-    failures: dict[int, str] = {}
-    with StopSignal() as stop, contextlib.nullcontext() if quiet else display:
-        if config.seeds == 1:
-            _in_process(config, folder, watcher, stop, started)
-        else:
-            failures = _in_workers(config, folder, watcher, stop)
+    with _alone(folder):
+        display = Display(config, folder.path)
+        log_to(folder.log, (lambda text: None) if quiet else display.show)
+        _record(config, folder)
+        watcher = _Watcher(folder, None if quiet else display)
+        failures: dict[int, Failure] = {}
+        try:
+            with StopSignal() as stop, contextlib.nullcontext() if quiet else display:
+                if config.seeds == 1:
+                    _in_process(config, folder, watcher, stop, started)
+                else:
+                    failures = _in_workers(config, folder, watcher, stop)
+        except BaseException:
+            _conclude(config, folder, {config.seed: Failure("", user=True)}, stopped=False)
+            raise
+        result = _conclude(config, folder, failures, stop.requested)
+    if failures:
+        kind = TrialError if all(f.user for f in failures.values()) else TrialFaultError
+        raise kind(_failure_text(failures, folder, config))
+    return result
+
+
+def _conclude(config: RunConfig, folder: RunFolder, failures: dict[int, Failure], stopped: bool) -> dict[str, Any]:
+    """Write the trial's result from the sessions that reached the budget, were pruned, or were stopped."""
     from rlkit.results.summary import trial_result
 
-    done = [s for s in config.seed_list if folder.session(s).result.exists()]
+    found = {s: read_json(folder.session(s).result) for s in config.seed_list if folder.session(s).result.exists()}
+    whole = [
+        s
+        for s, r in found.items()
+        if r["status"] == "pruned" or (r["status"] == "complete" and r["frames"] >= config.frames)
+    ]
     if failures:
-        logger.error("{} of {} seeds failed: {}", len(failures), config.seeds, "; ".join(failures.values()))
-    if not done:
-        _set_status(folder, "stopped" if stop.requested else "failed")
-        if stop.requested:
-            return {"status": "stopped"}
-        raise TrialError(_failure_text(failures, folder, config))
-    result = trial_result(
-        config,
-        [read_json(folder.session(s).result) for s in done],
-        [read_rows(folder.session(s).eval) for s in done],
-        time.perf_counter() - started,
-    )
-    if stop.requested and result["status"] != "complete":
-        result["status"] = "stopped"
+        kinds = {found[s]["status"] if s in found else "failed" for s in failures}
+        status = "diverged" if kinds == {"diverged"} else "failed"
+    elif len(whole) == config.seeds:
+        status = "pruned" if {found[s]["status"] for s in whole} == {"pruned"} else "complete"
+    else:
+        status = "stopped" if stopped else "failed"
+    # A failed seed has no score; a result of a smaller budget, which a resume did not get beyond, stays as it is.
+    partial = ("stopped", "failed", "diverged") if config.seeds == 1 else ("stopped",)
+    shown = [s for s in found if s in whole or found[s]["status"] in partial]
+    _set_status(folder, status)
+    if not shown:
+        return {"status": status}
+    evals = [read_rows(folder.session(s).eval) for s in shown]
+    result = {**trial_result(config, status, [found[s] for s in shown], evals), "status": status}
     write_json(folder.result, result)
-    _set_status(folder, result["status"])
-    if failures:
-        raise TrialError(_failure_text(failures, folder, config))
-    return read_json(folder.result)
+    return result
+
+
+def _record(config: RunConfig, folder: RunFolder) -> None:
+    """Write run.json for this command; those of a run that is resumed are kept under `earlier`."""
+    before = read_json(folder.run) if folder.run.exists() else {}
+    earlier = before.get("earlier", [])
+    if before:
+        earlier = [*earlier, {key: before.get(key) for key in ("command", "git_sha", "config_hash", "status")}]
+    write_json(
+        folder.run,
+        {
+            "schema": SCHEMA,
+            "status": "running",
+            **provenance(),
+            "seeds": config.seed_list,
+            "config_hash": config_hash(dataclasses.asdict(config)),
+            "earlier": earlier,
+        },
+    )
+
+
+@contextlib.contextmanager
+def _alone(folder: RunFolder) -> Iterator[None]:
+    """Hold the run's lock, so that no two processes write one run.
+
+    Raises:
+        RunFolderError: another process holds it.
+    """
+    if fcntl is None:
+        yield
+        return
+    with writing(folder.path):
+        lock = (folder.path / ".lock").open("a")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunFolderError(
+                f"{folder.path} is being trained by another process\n  wait for it, or stop it"
+            ) from error
+        yield
 
 
 class _Watcher:
@@ -128,21 +194,18 @@ def _in_process(config: RunConfig, folder: RunFolder, watcher: _Watcher, stop: S
 
     try:
         run_session(config, config.seed, folder.session(config.seed), watcher=watcher, stop=stop, started=started)
-    except BaseException as error:
-        from rlkit.errors import DivergedError
-
-        _set_status(folder, "diverged" if isinstance(error, DivergedError) else "failed")
+    except Exception as error:
         if not isinstance(error, RlkitError):
             logger.opt(exception=True).debug("seed {} failed", config.seed)  # to run.log
         raise
 
 
-def _in_workers(config: RunConfig, folder: RunFolder, watcher: _Watcher, stop: StopSignal) -> dict[int, str]:
+def _in_workers(config: RunConfig, folder: RunFolder, watcher: _Watcher, stop: StopSignal) -> dict[int, Failure]:
     """Train the seeds in as many processes as the cores allow; returns seed -> why it failed."""
     slots = max(1, available_cores() // config.threads)
     waiting = list(config.seed_list)
     running: dict[int, _Worker] = {}
-    failures: dict[int, str] = {}
+    failures: dict[int, Failure] = {}
     asked_at: float | None = None
     try:
         while (waiting and not stop.requested) or running:
@@ -159,7 +222,7 @@ def _in_workers(config: RunConfig, folder: RunFolder, watcher: _Watcher, stop: S
                 if (why := worker.ended()) is not None:
                     del running[seed]
                     if why:
-                        failures[seed] = f"seed {seed}: {why}"
+                        failures[seed] = Failure(f"seed {seed}: {why}", user=worker.process.returncode == 2)
                         logger.error("seed {} failed: {}", seed, why)
             time.sleep(0.02)
     finally:
@@ -182,7 +245,7 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, **limits},
+                env={**os.environ, **limits, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
                 start_new_session=True,  # Ctrl-C reaches the parent only, which then asks
             )
         self.reader = threading.Thread(target=self._read, daemon=True)
@@ -191,19 +254,21 @@ class _Worker:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
+            message = json.loads(line)
             try:
-                message = json.loads(line)
-            except json.JSONDecodeError:  # an environment that prints
-                logger.info("seed {}: {}", self.seed, line.rstrip())
-                continue
-            if "progress" in message:
-                self.watcher.progress(Progress(**message["progress"]))
-            elif "facts" in message:
-                self.watcher.facts(message["seed"], message["facts"])
-            elif "log" in message and self.watcher.display is not None:
-                self.watcher.display.show(message["log"])
-            elif "error" in message:
-                self.error = message["error"]
+                self._hear(message)
+            except Exception as error:  # the worker must not wait for a reader that has gone
+                logger.error("seed {}: cannot show or store what it says: {}", self.seed, error)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if "progress" in message:
+            self.watcher.progress(Progress(**message["progress"]))
+        elif "facts" in message:
+            self.watcher.facts(message["seed"], message["facts"])
+        elif "log" in message and self.watcher.display is not None:
+            self.watcher.display.show(message["log"])
+        elif "error" in message:
+            self.error = message["error"]
 
     def ended(self) -> str | None:
         """None while it runs, then why it failed, or an empty text."""
@@ -238,12 +303,12 @@ def _set_status(folder: RunFolder, status: str) -> None:
     write_json(folder.run, {**read_json(folder.run), "status": status})
 
 
-def _failure_text(failures: dict[int, str], folder: RunFolder, config: RunConfig) -> str:
+def _failure_text(failures: dict[int, Failure], folder: RunFolder, config: RunConfig) -> str:
     kept = config.seeds - len(failures)
     return "\n  ".join(
         [
             f"{len(failures)} of {config.seeds} seeds failed; the results of {kept} are kept in {folder.path}",
-            *list(failures.values())[:5],
+            *[failure.why for failure in failures.values()][:5],
             f"after mending the cause: rlkit resume {folder.path}",
         ]
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 import threading
 import time
@@ -24,7 +25,14 @@ FAULT = 1
 
 
 class Pipe:
-    """A `Watcher` that tells the parent process."""
+    """A `Watcher` that tells the parent process.
+
+    It takes over standard output; what an environment prints goes to standard error, which is the run's log.
+    """
+
+    def __init__(self) -> None:
+        self.channel = os.fdopen(os.dup(1), "w")
+        os.dup2(2, 1)
 
     def facts(self, seed: int, facts: dict[str, Any]) -> None:
         """See `Watcher.facts`."""
@@ -37,7 +45,7 @@ class Pipe:
     def send(self, message: dict[str, Any]) -> None:
         """One line; if nobody reads it any more, the closed input stops the session."""
         try:
-            print(json.dumps(message), flush=True)
+            print(json.dumps(message), file=self.channel, flush=True)
         except BrokenPipeError:
             return
 
@@ -45,6 +53,7 @@ class Pipe:
 def main() -> int:
     """Train the session; the exit status tells how it went."""
     started = time.perf_counter()
+    pipe = Pipe()
     folder, seed = RunFolder.open(sys.argv[1]), int(sys.argv[2])
     stop = StopSignal()
 
@@ -57,7 +66,6 @@ def main() -> int:
     from rlkit.results.console import log_to
     from rlkit.training.session import run_session
 
-    pipe = Pipe()
     log_to(folder.log, lambda text: pipe.send({"log": text}))
     try:
         with stop:

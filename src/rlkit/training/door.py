@@ -1,0 +1,30 @@
+"""What is checked before a run folder exists: the environment, and that net and device fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rlkit.envs.make import is_image, make
+from rlkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rlkit.config.run import RunConfig
+
+
+def check(config: RunConfig) -> None:
+    """Make one environment and close it, and compare it with the rest of the configuration.
+
+    Raises:
+        EnvError: the environment cannot be made.
+        ConfigError: a net does not fit what it observes, or the device is not there.
+    """
+    backend, spec, _ = make(config.env, 1)
+    backend.close()
+    for key, net in (("net", config.net), ("net@critic_net", config.critic_net)):
+        if net is not None and (net.name == "conv") != is_image(spec.observation):
+            sees, takes = ("pictures", "conv") if is_image(spec.observation) else ("vectors", "mlp")
+            raise ConfigError(f"{key}={net.name}: {spec.id} observes {sees}\n  use {key}={takes}")
+    if config.device not in ("auto", "cpu"):
+        from rlkit.training.agent import prepare_process
+
+        prepare_process(config)
