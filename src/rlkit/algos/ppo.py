@@ -30,71 +30,44 @@ The policy's outputs are recorded while acting; old log-probabilities and values
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from rlkit.algos.base import Algorithm, Setting
+from rlkit.algos.base import Setting
 from rlkit.algos.estimates import advantages, values_along
-from rlkit.maths import distributions, losses
+from rlkit.algos.policy_gradient import PolicyGradient
+from rlkit.maths import losses
 from rlkit.maths.schedules import scheduled
-from rlkit.nets.actor_critic import ActorCritic
-from rlkit.nets.optim import Adam
-from rlkit.types import Action, Batch, Rollout, State, Update
+from rlkit.types import Batch, Rollout, Update
 
 if TYPE_CHECKING:
     from rlkit.config.algo import PPOConfig
     from rlkit.memory.rollout import RolloutMemory
-    from rlkit.types import Array
-
 
 FIELDS = ("obs", "action", "log_prob", "value", "advantage", "target")
 """What an update reads of a rollout."""
 
 
-class PPO(Algorithm):
+class PPO(PolicyGradient):
     """Clipped surrogate, advantages by GAE, value function beside the policy."""
 
     def __init__(self, cfg: PPOConfig, setting: Setting) -> None:
         super().__init__(cfg, setting)
         self.cfg = cfg
-        self.total_frames = setting.total_frames
-        self.dist = distributions.for_space(setting.spec.action)
-        self.net = ActorCritic(
-            setting.net,
-            setting.critic_net,
-            observation=setting.spec.observation,
-            dist=self.dist,
-            free_init=cfg.log_std_init,
-            generator=setting.init,
-            device=setting.device,
-        )
-        self.optim = Adam(
-            self.net.flat, learning_rate=cfg.learning_rate, eps=cfg.adam_eps, max_grad_norm=cfg.max_grad_norm
-        )
         self.clip_coef = cfg.clip_coef
         self.last_of_rollout = False
         self.kl_exceeded = False
-        self.rollout_metrics: dict[str, float | None] = {}
 
     @property
     def rollout_steps(self) -> int:
         """See `Algorithm`."""
         return self.cfg.n_steps
 
-    def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
-        """Sample from the policy, or take its mode."""
-        params = self.net.policy(obs)
-        if not explore:
-            return Action(self.dist.mode(params))
-        return Action(self.dist.sample(params, self.rng), {"params": params})
-
     def prepare(self, rollout: Rollout) -> Rollout:
         """Set the schedules for this rollout; add `log_prob`, `value`, `advantage` and `target`, each `[T, N]`."""
         cfg, fields = self.cfg, rollout.fields
-        self.optim.learning_rate = scheduled(
-            cfg.learning_rate_schedule, cfg.learning_rate, rollout.frames, self.total_frames
-        )
+        self.set_learning_rate(rollout.frames)
         self.clip_coef = scheduled(cfg.clip_coef_schedule, cfg.clip_coef, rollout.frames, self.total_frames)
 
         value, next_value = values_along(self.net, rollout)
@@ -135,19 +108,3 @@ class PPO(Algorithm):
         if not head.stats:
             return Update()
         return Update({**self.rollout_metrics, **head.stats, "grad_norm": self.optim.grad_norm})
-
-    def weights(self) -> dict[str, torch.Tensor]:
-        """See `Algorithm`."""
-        return self.net.state_dict()
-
-    def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
-        """See `Algorithm`."""
-        self.net.load_state_dict(weights)
-
-    def state_dict(self) -> State:
-        """Adam's moments: the rest follows from the config and the frames."""
-        return {"optim": self.optim.state_dict()}
-
-    def load_state_dict(self, state: State) -> None:
-        """See `Algorithm`."""
-        self.optim.load_state_dict(state["optim"])

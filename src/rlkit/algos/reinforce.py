@@ -9,47 +9,31 @@ learnt value. A truncated episode's return is bootstrapped with the value where 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from rlkit.algos.base import Algorithm, Setting
+from rlkit.algos.base import Setting
 from rlkit.algos.estimates import values_along
-from rlkit.maths import distributions, losses
+from rlkit.algos.policy_gradient import PolicyGradient
+from rlkit.maths import losses
 from rlkit.maths.returns import gae
-from rlkit.maths.schedules import scheduled
-from rlkit.nets.actor_critic import ActorCritic
-from rlkit.nets.optim import Adam
-from rlkit.types import Action, Batch, Rollout, State, Update
+from rlkit.types import Batch, Rollout, Update
 
 if TYPE_CHECKING:
     from rlkit.config.algo import ReinforceConfig
     from rlkit.memory.rollout import RolloutMemory
-    from rlkit.types import Array
 
 FIELDS = ("obs", "action", "advantage", "target")
 """What an update reads of a rollout."""
 
 
-class Reinforce(Algorithm):
+class Reinforce(PolicyGradient):
     """One gradient step for `episodes` whole episodes of every environment."""
 
     def __init__(self, cfg: ReinforceConfig, setting: Setting) -> None:
         super().__init__(cfg, setting)
         self.cfg = cfg
-        self.total_frames = setting.total_frames
-        self.dist = distributions.for_space(setting.spec.action)
-        self.net = ActorCritic(
-            setting.net,
-            setting.critic_net,
-            observation=setting.spec.observation,
-            dist=self.dist,
-            free_init=cfg.log_std_init,
-            generator=setting.init,
-            device=setting.device,
-        )
-        self.optim = Adam(self.net.flat, learning_rate=cfg.learning_rate, max_grad_norm=cfg.max_grad_norm)
         self.has_value = cfg.baseline == "value"
         vf = cfg.vf_coef if self.has_value else 0.0
         self.coefficients = losses.A2CCoefficients(vf, cfg.ent_coef, cfg.normalize_advantage)
@@ -59,17 +43,10 @@ class Reinforce(Algorithm):
         """See `Algorithm`."""
         return self.cfg.episodes
 
-    def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
-        """Sample from the policy, or take its mode."""
-        params = self.net.policy(obs)
-        return Action(self.dist.sample(params, self.rng) if explore else self.dist.mode(params))
-
     def prepare(self, rollout: Rollout) -> Rollout:
         """Set the learning rate for this rollout; add `advantage` and `target`, each `[T, N]`."""
         cfg, fields = self.cfg, rollout.fields
-        self.optim.learning_rate = scheduled(
-            cfg.learning_rate_schedule, cfg.learning_rate, rollout.frames, self.total_frames
-        )
+        self.set_learning_rate(rollout.frames)
         value = next_value = np.zeros_like(fields["reward"])
         if self.has_value:
             value, next_value = values_along(self.net, rollout)
@@ -93,19 +70,3 @@ class Reinforce(Algorithm):
         self.optim.step()
         stats = {name: s for name, s in head.stats.items() if self.has_value or name != "value_loss"}
         return Update({**stats, "learning_rate": self.optim.learning_rate, "grad_norm": self.optim.grad_norm})
-
-    def weights(self) -> dict[str, torch.Tensor]:
-        """See `Algorithm`."""
-        return self.net.state_dict()
-
-    def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
-        """See `Algorithm`."""
-        self.net.load_state_dict(weights)
-
-    def state_dict(self) -> State:
-        """Adam's moments: the rest follows from the config and the frames."""
-        return {"optim": self.optim.state_dict()}
-
-    def load_state_dict(self, state: State) -> None:
-        """See `Algorithm`."""
-        self.optim.load_state_dict(state["optim"])

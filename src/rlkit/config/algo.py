@@ -17,23 +17,44 @@ class AlgoConfig(Checked):
     name: str
     gamma: float = 0.99
     """Discount per step, 0 to 1."""
-    learning_rate: float = 3e-4
-    """Step size of the optimiser at the first frame."""
 
     def __post_init__(self) -> None:
         self.real("gamma", low=0, high=1)
-        self.real("learning_rate", above=0)
 
 
 @dataclass(kw_only=True)
-class PPOConfig(AlgoConfig):
-    """Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347)."""
+class PolicyGradientConfig(AlgoConfig):
+    """What algorithms with a policy, a value and one optimiser have."""
 
-    name: str = "ppo"
+    learning_rate: float = 3e-4
+    """Step size of the optimiser at the first frame."""
     learning_rate_schedule: Literal["constant", "linear"] = "linear"
     """`linear` anneals the learning rate to 0 at the last frame of the budget."""
     adam_eps: float = 1e-5
     """Adam's epsilon (Huang et al. 2022, detail 3: 1e-5, not the library default of 1e-8)."""
+    normalize_advantage: bool = True
+    """Standardise the advantages of each batch."""
+    ent_coef: float = 0.0
+    """Weight of the entropy bonus."""
+    vf_coef: float = 0.5
+    """Weight of the value loss, which is the mean squared error."""
+    max_grad_norm: float | None = 0.5
+    """Bound on the norm of the gradient of actor and critic together; null: no clipping."""
+    log_std_init: float = 0.0
+    """First log standard deviation of a continuous policy, in units of the action scaled to [-1, 1]."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.real("learning_rate", "adam_eps", "max_grad_norm", above=0)
+        self.real("ent_coef", "vf_coef", low=0)
+        self.real("log_std_init", low=-20, high=2)
+
+
+@dataclass(kw_only=True)
+class PPOConfig(PolicyGradientConfig):
+    """Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347)."""
+
+    name: str = "ppo"
     n_steps: Whole = 128
     """Steps per environment and rollout."""
     epochs: Whole = 4
@@ -48,38 +69,23 @@ class PPOConfig(AlgoConfig):
     """`linear` anneals the clip coefficient to 0 at the last frame of the budget."""
     clip_value: bool = False
     """Clip the new value to within `clip_coef` of the old one in the value loss (Huang et al. 2022, detail 9)."""
-    normalize_advantage: bool = True
-    """Standardise the advantages of each minibatch."""
-    ent_coef: float = 0.0
-    """Weight of the entropy bonus."""
-    vf_coef: float = 0.5
-    """Weight of the value loss, which is the mean squared error."""
-    max_grad_norm: float | None = 0.5
-    """Bound on the norm of the gradient of actor and critic together; null: no clipping."""
     target_kl: float | None = None
     """Stop a rollout's updates when the approximate KL divergence exceeds 1.5 times this; null: never."""
-    log_std_init: float = 0.0
-    """First log standard deviation of a continuous policy, in units of the action scaled to [-1, 1]."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.whole("n_steps", "epochs", "minibatch_size")
         self.real("gae_lambda", low=0, high=1)
-        self.real("adam_eps", "clip_coef", "max_grad_norm", "target_kl", above=0)
-        self.real("ent_coef", "vf_coef", low=0)
-        self.real("log_std_init", low=-20, high=2)
+        self.real("clip_coef", "target_kl", above=0)
 
 
 @dataclass(kw_only=True)
-class A2CConfig(AlgoConfig):
+class A2CConfig(PolicyGradientConfig):
     """Advantage actor-critic (Mnih et al. 2016, arXiv:1602.01783)."""
 
     name: str = "a2c"
     learning_rate: float = 7e-4
-    learning_rate_schedule: Literal["constant", "linear"] = "linear"
-    """`linear` anneals the learning rate to 0 at the last frame of the budget."""
-    adam_eps: float = 1e-5
-    """Adam's epsilon."""
+    normalize_advantage: bool = False
     n_steps: Whole = 16
     """Steps per environment and rollout, and so between two updates."""
     returns: Literal["gae", "nstep", "mc"] = "gae"
@@ -89,24 +95,27 @@ class A2CConfig(AlgoConfig):
     """Lambda of generalised advantage estimation, 0 to 1."""
     nstep: Whole = 5
     """Rewards before the bootstrap, with `returns: nstep`."""
-    normalize_advantage: bool = False
-    """Standardise the advantages of each rollout."""
-    ent_coef: float = 0.0
-    """Weight of the entropy bonus."""
-    vf_coef: float = 0.5
-    """Weight of the value loss, which is the mean squared error."""
-    max_grad_norm: float | None = 0.5
-    """Bound on the norm of the gradient of actor and critic together; null: no clipping."""
-    log_std_init: float = 0.0
-    """First log standard deviation of a continuous policy, in units of the action scaled to [-1, 1]."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.whole("n_steps", "nstep")
         self.real("gae_lambda", low=0, high=1)
-        self.real("adam_eps", "max_grad_norm", above=0)
-        self.real("ent_coef", "vf_coef", low=0)
-        self.real("log_std_init", low=-20, high=2)
+
+
+@dataclass(kw_only=True)
+class ReinforceConfig(PolicyGradientConfig):
+    """REINFORCE (Williams 1992)."""
+
+    name: str = "reinforce"
+    learning_rate: float = 2e-3
+    episodes: Whole = 1
+    """Whole episodes per environment and update."""
+    baseline: Literal["none", "mean", "value"] = "value"
+    """Subtracted from the returns: nothing, their mean over the rollout, or a learnt value."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.whole("episodes")
 
 
 @dataclass(kw_only=True)
@@ -120,34 +129,3 @@ class RandomConfig(AlgoConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.whole("n_steps")
-
-
-@dataclass(kw_only=True)
-class ReinforceConfig(AlgoConfig):
-    """REINFORCE (Williams 1992)."""
-
-    name: str = "reinforce"
-    learning_rate: float = 2e-3
-    learning_rate_schedule: Literal["constant", "linear"] = "linear"
-    """`linear` anneals the learning rate to 0 at the last frame of the budget."""
-    episodes: Whole = 1
-    """Whole episodes per environment and update."""
-    baseline: Literal["none", "mean", "value"] = "value"
-    """Subtracted from the returns: nothing, their mean over the rollout, or a learnt value."""
-    normalize_advantage: bool = True
-    """Standardise returns less baseline over the rollout."""
-    ent_coef: float = 0.0
-    """Weight of the entropy bonus."""
-    vf_coef: float = 0.5
-    """Weight of the value loss, the mean squared error, with `baseline: value`."""
-    max_grad_norm: float | None = 0.5
-    """Bound on the norm of the gradient; null: no clipping."""
-    log_std_init: float = 0.0
-    """First log standard deviation of a continuous policy, in units of the action scaled to [-1, 1]."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.whole("episodes")
-        self.real("max_grad_norm", above=0)
-        self.real("ent_coef", "vf_coef", low=0)
-        self.real("log_std_init", low=-20, high=2)

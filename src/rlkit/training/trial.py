@@ -91,12 +91,15 @@ def run_trial(config: RunConfig, folder: RunFolder, *, started: float, quiet: bo
                 else:
                     failures = _in_workers(config, folder, watcher, stop)
         except BaseException:
-            _conclude(config, folder, {config.seed: Failure("", user=True)}, stopped=False)
+            with contextlib.suppress(RunFolderError):  # the disk may be what failed
+                _conclude(config, folder, {config.seed: Failure("", user=True)}, stopped=False)
             raise
         result = _conclude(config, folder, failures, stop.requested)
     if failures:
         kind = TrialError if all(f.user for f in failures.values()) else TrialFaultError
         raise kind(_failure_text(failures, folder, config))
+    if result["status"] == "failed":  # a worker was asked to stop by somebody else
+        raise TrialError(f"some seeds stopped before the budget\n  go on with: rlkit resume {folder.path}")
     return result
 
 
