@@ -146,6 +146,14 @@ class Talks(Chain):
         return super().step(action)
 
 
+class Speaks(Chain):
+    """Wants to be told in words."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__()
+        self.action_space = spaces.Text(5)
+
+
 class Switches(gym.Env[Any, Any]):
     """A Dict observation and switches or dials to set as it says; a perfect policy gets 1 a step."""
 
@@ -176,6 +184,7 @@ class Switches(gym.Env[Any, Any]):
 
 gym.register("Chain-v0", Chain)
 gym.register("Slow-v0", Slow)
+gym.register("Speaks-v0", Speaks)
 gym.register("Talks-v0", Talks)
 gym.register("Switches-v0", Switches)
 gym.register("Identity-v0", Identity)

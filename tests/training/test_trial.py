@@ -204,3 +204,11 @@ def test_what_does_not_fit_is_said_before_a_folder_exists(tmp_path: Path):
         with pytest.raises(ConfigError, match=message):
             train(compose([wrong]), quiet=True)
     assert not (tmp_path / "runs").exists()
+
+
+def test_actions_that_no_algorithm_takes_are_refused_at_the_door(tmp_path: Path):
+    from rlkit.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="every algorithm takes Discrete, MultiDiscrete, MultiBinary, Box"):
+        train(compose(["env=gym", "env.id=tests.envs.chain:Speaks-v0"]), quiet=True)
+    assert not (tmp_path / "runs").exists()

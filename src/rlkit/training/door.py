@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gymnasium import spaces
+
 from rlkit.envs.make import is_image, make
 from rlkit.errors import ConfigError
 
@@ -11,15 +13,23 @@ if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
 
 
+ACTIONS = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box)
+
+
 def check(config: RunConfig) -> None:
     """Make one environment and close it, and compare it with the rest of the configuration.
 
     Raises:
         EnvError: the environment cannot be made.
-        ConfigError: a net does not fit what it observes, or the device is not there.
+        ConfigError: a net does not fit what it observes, no algorithm takes its actions, or the device is not there.
     """
     backend, spec, _ = make(config.env, 1)
     backend.close()
+    if not isinstance(spec.action, ACTIONS):
+        names = ", ".join(space.__name__ for space in ACTIONS)
+        raise ConfigError(
+            f"algo={config.algo.name}: {spec.id} has actions {spec.action}\n  every algorithm takes {names}"
+        )
     for key, net in (("net", config.net), ("net@critic_net", config.critic_net)):
         if net is not None and (net.name == "conv") != is_image(spec.observation):
             sees, takes = ("pictures", "conv") if is_image(spec.observation) else ("vectors", "mlp")
