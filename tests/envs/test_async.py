@@ -115,6 +115,14 @@ def test_an_asynchronous_run_resumes_to_the_same_bytes(
     assert no_children()
 
 
+def test_sessions_in_processes_may_have_environments_in_processes(tiny: list[str]):
+    from rlkit import compose, train
+
+    result = train(compose([*tiny, "env=pendulum", "env.vectorization=async", "seeds=2"]), quiet=True)
+    assert result.status == "complete"
+    assert no_children()
+
+
 def test_auto_probes_many_slow_environments_and_keeps_its_choice(monkeypatch: pytest.MonkeyPatch):
     from rlkit.envs import make as make_module
 

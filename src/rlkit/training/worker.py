@@ -58,7 +58,9 @@ def main() -> int:
     stop = StopSignal()
 
     def listen() -> None:
-        sys.stdin.readline()
+        # Not sys.stdin.read: a thread that waits in there holds a lock, and an environment process forked from here
+        # would wait for that lock for ever when it closes its standard input.
+        os.read(0, 1)
         stop.request()
 
     threading.Thread(target=listen, daemon=True).start()
