@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import time
 from typing import Any, ClassVar
@@ -72,6 +73,8 @@ class Broken(gym.Env[Any, Any]):
 
     def __init__(self, how: str, after: int = 5, render_mode: str | None = None) -> None:
         self.how, self.after, self.render_mode = how, after, render_mode
+        if how == "never starts" and multiprocessing.parent_process() is not None:
+            time.sleep(60)
         self.steps = 0
         self.observation_space = spaces.Box(-1, 1, (2,), np.float32)
         self.action_space = spaces.Discrete(2)

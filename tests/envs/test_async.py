@@ -115,6 +115,12 @@ def test_an_asynchronous_run_resumes_to_the_same_bytes(
     assert no_children()
 
 
+def test_a_worker_that_never_starts_is_given_up():
+    with pytest.raises(EnvError, match="did not start within 1 seconds"):
+        failing("never starts", timeout=1)
+    assert no_children()
+
+
 def test_sessions_in_processes_may_have_environments_in_processes(tiny: list[str]):
     from rlkit import compose, train
 

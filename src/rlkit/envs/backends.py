@@ -7,6 +7,7 @@ import ctypes
 import multiprocessing
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -126,7 +127,7 @@ class Async:
 
     def __init__(self, makers: Sequence[Maker], timeout_seconds: float) -> None:
         self.timeout = timeout_seconds
-        self.envs = _Workers([_Maker(make) for make in makers], copy=False, autoreset_mode=AutoresetMode.DISABLED)
+        self.envs = _Workers([_Maker(make) for make in makers], timeout_seconds)
         self.num_envs = self.envs.num_envs
         self.observation = self.envs.single_observation_space
         self.action = self.envs.single_action_space
@@ -253,7 +254,30 @@ class _Maker:
 
 
 class _Workers(AsyncVectorEnv):
-    """Gymnasium's, with the row of a failed worker in the error."""
+    """Gymnasium's, with a time-out for the start and the row of a failed worker in the error."""
+
+    def __init__(self, makers: Sequence[Maker], timeout_seconds: float) -> None:
+        self.timeout_seconds = timeout_seconds
+        super().__init__(makers, copy=False, autoreset_mode=AutoresetMode.DISABLED)
+
+    def _check_spaces(self) -> None:
+        """The first thing asked of the workers, when the constructor has started them."""
+
+        def give_up() -> None:
+            for process in self.processes:
+                process.kill()
+
+        timer = threading.Timer(self.timeout_seconds, give_up)
+        timer.start()
+        try:
+            super()._check_spaces()  # type: ignore[no-untyped-call]
+        except (EOFError, OSError) as error:
+            self.closed = True
+            give_up()
+            why = f"did not start within {self.timeout_seconds:g} seconds, or died while starting"
+            raise EnvError(f"asynchronous environments: a process {why}") from error
+        finally:
+            timer.cancel()
 
     def _raise_if_errors(self, successes: Iterable[bool]) -> None:
         rows = [row for row, success in enumerate(successes) if not success]
