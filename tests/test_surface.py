@@ -8,14 +8,14 @@ import rlkit
 HEAVY = ("torch", "gymnasium", "optuna", "matplotlib", "numpy")
 
 
-def test_exactly_four_names_are_public():
-    assert rlkit.__all__ == ["compose", "evaluate", "load", "train"]
+def test_the_public_names():
+    assert rlkit.__all__ == ["compose", "evaluate", "extend", "load", "train"]
     for name in rlkit.__all__:
         assert callable(getattr(rlkit, name))
 
 
 def test_an_unknown_name_says_which_there_are():
-    with pytest.raises(AttributeError, match="it has compose, evaluate, load, train"):
+    with pytest.raises(AttributeError, match="it has compose, evaluate, extend, load, train"):
         rlkit.trian  # noqa: B018
 
 

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rlkit.api import evaluate, train
     from rlkit.config.schema import compose
+    from rlkit.extending import extend
     from rlkit.training.agent import load
 
-__all__ = ["compose", "evaluate", "load", "train"]
+__all__ = ["compose", "evaluate", "extend", "load", "train"]
 
 _HOMES = {
     "compose": "rlkit.config.schema",
     "evaluate": "rlkit.api",
+    "extend": "rlkit.extending",
     "load": "rlkit.training.agent",
     "train": "rlkit.api",
 }

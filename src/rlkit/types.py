@@ -97,6 +97,8 @@ class Rollout:
     cut_n: Array  # [K] int
     cut_obs: Array  # [K, ...]
     frames: int  # frames before this rollout; it drives the schedules
+    state: Array | None = None  # [T + 1, N, S] the recurrent state with which obs was met
+    cut_state: Array | None = None  # [K, S] that of cut_obs
 
     @property
     def steps(self) -> int:

@@ -44,7 +44,7 @@ def test_a2cs_estimates_on_the_chain(ending: str):
 
 
 def test_reinforce_learns_from_the_same_number_of_whole_episodes_of_every_environment():
-    loop = Loop("CartPole-v1", ReinforceConfig(episodes=2, baseline="none", normalize_advantage=False, gamma=1.0))
+    loop = Loop("CartPole-v1", ReinforceConfig(episodes=2, baseline="none", normalize_advantage="none", gamma=1.0))
     for _ in range(3):
         rollout = loop.rollout()
         valid, boundary = rollout.fields["valid"], rollout.fields["boundary"]

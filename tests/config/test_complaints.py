@@ -20,7 +20,12 @@ WRONG = {
     "frames=-5": ["frames=-5", "at least 1"],
     "frames=5.5": ["frames=5.5", "whole number"],
     "frames=inf": ["frames=inf", "whole number"],
-    "algo.clip_coef_schedule=lin": ["algo.clip_coef_schedule=lin", "constant, linear"],
+    "algo.clip_coef_schedule=linear": ["algo.clip_coef_schedule=linear", "set its keys: kind, end"],
+    "algo.clip_coef_schedule.kind=lin": ["algo.clip_coef_schedule.kind=lin", "constant, linear, cosine"],
+    "algo.clip_coef_schedule.kind=exponential": ["algo.clip_coef_schedule.kind", "above 0"],
+    "algo.optimizer.betas=[0.5]": ["algo.optimizer.betas=[0.5]", "two numbers"],
+    "algo.optimizer.momentum=1": ["algo.optimizer.momentum=1", "below 1"],
+    "net=gru net.width=0": ["net.width=0", "at least 1"],
     "net.hidden=[64,x]": ["net.hidden", "whole number"],
     "net.hidden=[0]": ["net.hidden=[0]", "at least 1"],
     "net.hidden=64": ["net.hidden=64", "a list"],
@@ -39,7 +44,7 @@ WRONG = {
 @pytest.mark.parametrize("override", WRONG)
 def test_a_wrong_override_is_answered_shortly(override: str):
     with pytest.raises(ConfigError) as raised:
-        compose([override])
+        compose(override.split())
     text = str(raised.value)
     for part in WRONG[override]:
         assert part in text

@@ -31,7 +31,10 @@ def test_every_algorithm_composes_with_every_environment(algo: str, env: str):
 @pytest.mark.parametrize("net", choices("net"))
 @pytest.mark.parametrize("algo", choices("algo"))
 def test_every_algorithm_composes_with_every_net(algo: str, net: str):
-    assert compose([f"algo={algo}", f"net={net}"]).net.name == net.split("_")[0]
+    if algo.endswith("_sil") and net in ("gru", "lstm"):
+        return  # refused; tests/algos/test_sil.py
+    name = {"gru": "recurrent", "lstm": "recurrent"}.get(net, net.split("_")[0])
+    assert compose([f"algo={algo}", f"net={net}"]).net.name == name
 
 
 @pytest.mark.parametrize("tuned", choices("tuned"))

@@ -185,6 +185,42 @@ class Switches(gym.Env[Any, Any]):
         return self._next(), right, False, self.left == 0, {}
 
 
+class Recall(gym.Env[Any, Any]):
+    """Says at the start which of two actions is right at the end, `delay` steps later; reward 1 for that alone."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+
+    def __init__(self, delay: int = 32, render_mode: str | None = None) -> None:
+        self.delay, self.render_mode = delay, render_mode
+        self.observation_space = spaces.Box(-1, 1, (2,), np.float32)  # the sign, and whether it is time to answer
+        self.action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        super().reset(seed=seed)
+        self.at, self.right = 0, int(self.np_random.integers(2))
+        return np.array([2 * self.right - 1, 0], np.float32), {}
+
+    def step(self, action: int):
+        over = self.at == self.delay
+        reward = float(over and action == self.right)
+        self.at += 1
+        return np.array([0, float(self.at == self.delay)], np.float32), reward, over, False, {}
+
+
+class Blindfold(gym.ObservationWrapper[Any, Any, Any]):
+    """CartPole without velocities."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__(gym.make("CartPole-v1", render_mode=render_mode).unwrapped)
+        low, high = self.env.observation_space.low[[0, 2]], self.env.observation_space.high[[0, 2]]
+        self.observation_space = spaces.Box(low, high, dtype=np.float32)
+
+    def observation(self, observation: Any) -> Any:
+        return observation[[0, 2]]
+
+
+gym.register("Recall-v0", Recall)
+gym.register("Blindfold-v0", Blindfold, max_episode_steps=500)
 gym.register("Chain-v0", Chain)
 gym.register("Slow-v0", Slow)
 gym.register("Speaks-v0", Speaks)

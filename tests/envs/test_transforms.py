@@ -6,8 +6,9 @@ import pytest
 from rlkit import compose, load
 from rlkit.config.env import EnvConfig
 from rlkit.envs.make import make
-from rlkit.envs.transforms import ObservationTransform, RewardTransform, RunningMoments
+from rlkit.envs.transforms import ObservationTransform, RewardTransform
 from rlkit.envs.vector import VectorEnv
+from rlkit.maths.running import RunningMoments
 from rlkit.training import session as session_module
 from rlkit.training.evaluate import Evaluator
 from tests.envs.test_vector import actions
@@ -84,7 +85,7 @@ def test_evaluation_uses_the_statistics_and_leaves_them(tiny: list[str], tmp_pat
     class Looks:
         rng = None
 
-        def act(self, obs, **_):
+        def act(self, obs, state=None, **_):
             shown.append(obs.copy())
             from rlkit.types import Action
 

@@ -6,16 +6,24 @@ import torch
 from gymnasium import spaces
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Categorical as TorchCategorical
-from torch.distributions import Normal
+from torch.distributions import Normal, TransformedDistribution
+from torch.distributions.transforms import AffineTransform, TanhTransform
+from torch.nn.functional import softplus
 
 from rlkit.errors import ConfigError
-from rlkit.maths.distributions import Bernoulli, Categorical, Gaussian, MultiCategorical, for_space
+from rlkit.maths.bounded import Beta, TanhGaussian
+from rlkit.maths.distributions import Bernoulli, Categorical, Gaussian, MultiCategorical
+from rlkit.maths.spaces import for_space
 
 DISTRIBUTIONS = {
     "categorical": Categorical(4),
     "gaussian": Gaussian(3),
     "multi-categorical": MultiCategorical([2, 4, 3]),
     "bernoulli": Bernoulli(3),
+    "gaussian of the state": Gaussian(3, -0.5, state_dependent=True),
+    "tanh-gaussian": TanhGaussian(3, -0.5),
+    "tanh-gaussian of the state": TanhGaussian(2, -0.5, state_dependent=True),
+    "beta": Beta(3),
 }
 
 
@@ -47,8 +55,17 @@ def reference(dist, params):
         return Joint([TorchCategorical(logits=part) for part in params.split([2, 4, 3], -1)])
     if isinstance(dist, Bernoulli):
         return torch.distributions.Independent(TorchBernoulli(logits=params), 1)
+    if isinstance(dist, Beta):
+        alpha, beta = (1 + softplus(params)).chunk(2, -1)
+        stretched = TransformedDistribution(torch.distributions.Beta(alpha, beta), AffineTransform(-1.0, 2.0))
+        return torch.distributions.Independent(stretched, 1)
     mean, log_std = params.chunk(2, -1)
-    return torch.distributions.Independent(Normal(mean, log_std.exp()), 1)
+    if dist.state_dependent:
+        log_std = (log_std - 0.5).clamp(-5, 2)
+    normal = Normal(mean, log_std.exp())
+    if isinstance(dist, TanhGaussian):
+        normal = TransformedDistribution(normal, TanhTransform())
+    return torch.distributions.Independent(normal, 1)
 
 
 @pytest.mark.parametrize("dist", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS)
@@ -61,8 +78,41 @@ def test_log_prob_entropy_and_mode_are_torchs(dist):
         rtol=1e-5,
         atol=1e-5,
     )
-    torch.testing.assert_close(dist.entropy(params), theirs.entropy(), rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(dist.mode(params.numpy()), theirs.mode.numpy())
+    if not isinstance(dist, TanhGaussian | Beta):  # torch has neither's; numerical integration below
+        torch.testing.assert_close(dist.entropy(params), theirs.entropy(), rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(dist.mode(params.numpy()), theirs.mode.numpy())
+
+
+@pytest.mark.parametrize("kind", [TanhGaussian, Beta])
+@pytest.mark.parametrize("params", [[0.3, -1.0], [-1.5, 0.2], [0.0, 0.2], [1.0, 0.3]])
+def test_densities_within_bounds_integrate_to_one_and_to_their_entropy(kind, params):
+    dist = kind(1)
+    u = torch.linspace(-12, 12, 200_001, dtype=torch.float64)  # a = tanh(u), so that the bounds are resolved
+    action, slope = u.tanh(), 1 - u.tanh() ** 2
+    inside = action.abs() < 1 - 1e-6
+    rows = torch.tensor([params], dtype=torch.float64).expand(len(u), 2)
+    log_prob = dist.log_prob(rows, action.unsqueeze(-1))
+    mass = log_prob.exp() * slope * inside
+    step = float(u[1] - u[0])
+    assert float(mass.sum()) * step == pytest.approx(1, abs=2e-4)
+    assert -float((mass * log_prob).sum()) * step == pytest.approx(float(dist.entropy(rows[:1])), abs=4e-3)
+    if kind is Beta:
+        peak = float(action[log_prob.argmax()])
+        assert dist.mode(rows[:1].numpy())[0, 0] == pytest.approx(peak, abs=1e-3)
+    else:
+        assert dist.mode(rows[:1].numpy())[0, 0] == pytest.approx(math.tanh(params[0]), abs=1e-6)
+
+
+@pytest.mark.parametrize("dist", [TanhGaussian(1), Beta(1)], ids=["tanh-gaussian", "beta"])
+def test_draws_within_bounds_have_the_density_that_is_said(dist):
+    params = np.tile(np.array([[0.5, -0.3]], np.float32), (40_000, 1))
+    drawn = dist.sample(params, np.random.default_rng(0))[:, 0]
+    assert np.abs(drawn).max() < 1
+    edges = np.linspace(-1, 1, 21)
+    middles = torch.linspace(-1, 1, 20_001, dtype=torch.float64)[:-1] + 5e-5
+    density = dist.log_prob(torch.tensor([[0.5, -0.3]], dtype=torch.float64).expand(20_000, 2), middles[:, None]).exp()
+    expected = density.view(20, 1000).mean(1).numpy() * 0.1
+    np.testing.assert_allclose(np.histogram(drawn, edges)[0] / 40_000, expected, atol=0.0125)  # five standard errors
 
 
 @pytest.mark.parametrize("dist", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS)
@@ -76,7 +126,7 @@ def test_the_tape_is_the_gradient(dist):
     torch.testing.assert_close(log_prob, dist.log_prob(params, action))
     torch.testing.assert_close(back(weight, 0.3), expected)
     (without_entropy,) = torch.autograd.grad((weight * dist.log_prob(leaf, action)).sum(), leaf)
-    torch.testing.assert_close(back(weight, 0.0), without_entropy)
+    torch.testing.assert_close(dist.tape(params, action)[1](weight, 0.0), without_entropy)
 
 
 def test_equal_logits_have_the_entropy_log_n():
@@ -102,5 +152,11 @@ def test_a_space_without_a_distribution_is_refused():
     assert for_space(spaces.Box(-1, 1, (2, 2))).outputs == 4
     assert for_space(spaces.MultiDiscrete([3, 4])).outputs == 7
     assert for_space(spaces.MultiBinary(5)).outputs == 5
+    assert for_space(spaces.Box(-1, 1, (2,)), state_dependent_std=True).outputs == 4
+    assert for_space(spaces.Box(-1, 1, (2,)), "beta").outputs == 4
     with pytest.raises(ConfigError, match="accepted: Discrete"):
         for_space(spaces.Text(3))
+    with pytest.raises(ConfigError, match=r"beta is for continuous actions.*\n.*auto"):
+        for_space(spaces.Discrete(3), "beta")
+    with pytest.raises(ConfigError, match=r"tanh_gaussian is for bounded actions.*\n.*gaussian"):
+        for_space(spaces.Box(-np.inf, np.inf, (2,)), "tanh_gaussian")

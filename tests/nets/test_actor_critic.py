@@ -3,7 +3,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from rlkit.config.net import MLPConfig
+from rlkit.config.net import LayerConfig, MLPConfig, SequentialConfig
 from rlkit.maths.distributions import Categorical, Gaussian
 from rlkit.nets.actor_critic import ActorCritic
 
@@ -12,6 +12,8 @@ SHAPES = {
     "separate": (MLPConfig(hidden=[8, 8]), MLPConfig(hidden=[5])),
     "traced": (MLPConfig(hidden=[8], activation="silu"), None),
     "mixed": (MLPConfig(hidden=[8]), MLPConfig(hidden=[8], layer_norm=True)),
+    "shared": (MLPConfig(hidden=[8], shared=True), None),
+    "sequential": (SequentialConfig(layers=[LayerConfig(type="linear", out=8), LayerConfig(type="activation")]), None),
 }
 
 
@@ -23,7 +25,6 @@ def make(shape: str, dist) -> ActorCritic:
         critic,
         observation=spaces.Box(-1, 1, (3,)),
         dist=dist,
-        free_init=-0.5,
         generator=generator,
         device=torch.device("cpu"),
     )

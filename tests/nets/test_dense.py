@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlkit.config.net import MLPConfig
-from rlkit.nets.build import Traced, build
+from rlkit.nets.build import Output, build
 from rlkit.nets.dense import Dense
 from rlkit.nets.kernels import NumpyKernels, TorchKernels
 from rlkit.nets.optim import Flat
+from rlkit.nets.traced import Traced
 
 
 def vectors(width: int) -> spaces.Box:
@@ -21,11 +22,9 @@ def make(inputs=3, hidden=(8, 5), outputs=(4, 1), activation="tanh", seed=0) -> 
     generator = torch.Generator().manual_seed(seed)
     net = build(
         MLPConfig(hidden=list(hidden), activation=activation),
-        names=names,
-        observation=vectors(inputs),
-        outputs=outputs,
-        gains=[1.0] * len(names),
-        generator=generator,
+        {name: Output(width, 1.0) for name, width in zip(names, outputs, strict=True)},
+        vectors(inputs),
+        generator,
     )
     assert isinstance(net, Dense)
     flat = Flat({"net": net.size}, torch.device("cpu"))
@@ -142,11 +141,9 @@ def test_the_padding_of_a_narrow_output_stays_zero():
 def test_initialisation_is_orthogonal_with_the_gains_asked_for(activation: str):
     net = build(
         MLPConfig(hidden=[16, 16], activation=activation),
-        names=["actor", "critic"],
-        observation=vectors(4),
-        outputs=[3, 1],
-        gains=[0.01, 1.0],
-        generator=torch.Generator().manual_seed(0),
+        {"actor": Output(3, 0.01), "critic": Output(1, 1.0)},
+        vectors(4),
+        torch.Generator().manual_seed(0),
     )
     state = net.state_dict()
     hidden = state["actor.2.weight"]
@@ -160,7 +157,7 @@ def test_initialisation_is_orthogonal_with_the_gains_asked_for(activation: str):
 def test_other_activations_and_layer_norm_go_through_autograd():
     for cfg in (MLPConfig(activation="silu"), MLPConfig(layer_norm=True)):
         generator = torch.Generator().manual_seed(0)
-        net = build(cfg, names=["a", "b"], observation=vectors(3), outputs=[2, 1], gains=[1, 1], generator=generator)
+        net = build(cfg, {"a": Output(2, 1), "b": Output(1, 1)}, vectors(3), generator)
         assert isinstance(net, Traced)
         flat = Flat({"net": net.size}, torch.device("cpu"))
         before = {k: v.clone() for k, v in net.state_dict().items()}

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rlkit.algos.base import Setting
-from rlkit.algos.estimates import advantages, values_along
+from rlkit.algos.estimates import advantages
 from rlkit.algos.policy_gradient import PolicyGradient
 from rlkit.maths import losses
 from rlkit.types import Batch, Rollout, Update
@@ -27,10 +26,7 @@ FIELDS = ("obs", "action", "advantage", "target")
 class A2C(PolicyGradient):
     """One gradient step a rollout."""
 
-    def __init__(self, cfg: A2CConfig, setting: Setting) -> None:
-        super().__init__(cfg, setting)
-        self.cfg = cfg
-        self.coefficients = losses.A2CCoefficients(cfg.vf_coef, cfg.ent_coef, cfg.normalize_advantage)
+    cfg: A2CConfig
 
     @property
     def rollout_steps(self) -> int:
@@ -38,29 +34,26 @@ class A2C(PolicyGradient):
         return self.cfg.n_steps
 
     def prepare(self, rollout: Rollout) -> Rollout:
-        """Set the learning rate for this rollout; add `advantage` and `target`, each `[T, N]`."""
+        """Set the schedules for this rollout; add `advantage` and `target`, each `[T, N]`."""
         cfg = self.cfg
-        self.set_learning_rate(rollout.frames)
-        value, next_value = values_along(self.net, rollout)
+        self.follow_schedules(rollout.frames)
+        value, next_value = self.values(rollout)
         advantage = advantages(
             rollout, value, next_value, returns=cfg.returns, gamma=cfg.gamma, lam=cfg.gae_lambda, n=cfg.nstep
         )
-        target = advantage + value
-        self.rollout_metrics = {
-            "explained_variance": losses.explained_variance(value, target),
-            "learning_rate": self.optim.learning_rate,
-        }
-        rollout.fields.update(advantage=advantage, target=target)
+        self.settle(rollout, value, advantage)
         return rollout
 
     def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
         """The whole rollout, once."""
-        return memory.minibatches(memory.rows, FIELDS)
+        return self.minibatches(memory, memory.rows, FIELDS)
 
     def update(self, batch: Batch) -> Update:
         """One step on actor and critic."""
-        policy, value, back = self.net.tape(batch.obs)
-        head = losses.a2c_head(self.dist, policy, value, batch, self.coefficients)
+        cfg = self.cfg
+        c = losses.A2CCoefficients(cfg.vf_coef, self.ent_coef, cfg.normalize_advantage == "standard")
+        policy, value, back = self.tape(batch)
+        head = losses.a2c_head(self.dist, policy, value, batch, c)
         back(head.d_policy, head.d_value)
         self.optim.step()
         return Update({**self.rollout_metrics, **head.stats, "grad_norm": self.optim.grad_norm})

@@ -7,20 +7,73 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rlkit.maths.returns import gae, n_step
+from rlkit.maths.running import RunningMoments
 
 if TYPE_CHECKING:
     from rlkit.nets.actor_critic import ActorCritic
-    from rlkit.types import Floats, Rollout
+    from rlkit.types import Array, Floats, Rollout, State
+
+
+class ValueTransform:
+    """Between returns and what the critic's output stands for.
+
+    Args:
+        kind: `none`: the same. `normalize`: returns less the mean over the deviation of all value targets so far.
+            `symlog`: `sign(x) log(1 + |x|)` (Hafner et al. 2023, arXiv:2301.04104, eq. 9).
+    """
+
+    def __init__(self, kind: Literal["none", "normalize", "symlog"]) -> None:
+        self.kind = kind
+        self.moments = RunningMoments(())
+
+    def learn(self, target: Floats) -> None:
+        """Take value targets into the statistics."""
+        if self.kind == "normalize":
+            self.moments.update(target.reshape(-1))
+
+    def encode(self, value: Floats) -> Floats:
+        """What the critic should give for these returns."""
+        coded: Array = value
+        if self.kind == "normalize":
+            coded = (value - self.moments.mean) / np.sqrt(self.moments.var + 1e-8)
+        elif self.kind == "symlog":
+            coded = np.sign(value) * np.log1p(np.abs(value))
+        return coded.astype(np.float32, copy=False)
+
+    def decode(self, output: Floats) -> Floats:
+        """The returns that the critic means."""
+        value: Array = output
+        if self.kind == "normalize":
+            value = output * np.sqrt(self.moments.var + 1e-8) + self.moments.mean
+        elif self.kind == "symlog":
+            value = np.sign(output) * np.expm1(np.abs(output))
+        return value.astype(np.float32, copy=False)
+
+    def state_dict(self) -> State:
+        """The statistics."""
+        return self.moments.state_dict()
+
+    def load_state_dict(self, state: State) -> None:
+        """Take up the statistics of `state_dict`."""
+        self.moments.load_state_dict(state)
 
 
 def values_along(net: ActorCritic, rollout: Rollout) -> tuple[Floats, Floats]:
-    """V of the states and of their true successors, each `[T, N]`, in one pass of the critic.
+    """The critic's output at the states and at their true successors, each `[T, N]`, in one pass.
 
-    The pass covers every state of the rollout, its end, and the last states of the episodes that ended in it.
+    The pass covers every state of the rollout, its end, and the last states of the episodes that ended in it, each
+    with the recurrent state that it was met with.
     """
     T, N = rollout.steps, rollout.num_envs
-    states = rollout.obs.reshape((T + 1) * N, *rollout.obs.shape[2:])
-    values = net.value(np.concatenate([states, rollout.cut_obs]))
+
+    def rows(along: Array, at_cuts: Array) -> Array:
+        return np.concatenate([along.reshape((T + 1) * N, *along.shape[2:]), at_cuts])
+
+    obs = rows(rollout.obs, rollout.cut_obs)
+    if rollout.state is None or rollout.cut_state is None:
+        values = net.value(obs)
+    else:
+        values = net.advance(obs, rows(rollout.state, rollout.cut_state))[1]
     along, at_cuts = values[: (T + 1) * N].reshape(T + 1, N), values[(T + 1) * N :]
     value, successor = along[:-1], along[1:].copy()
     successor[rollout.cut_t, rollout.cut_n] = at_cuts

@@ -2,54 +2,122 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rlkit.algos.base import Algorithm, Setting
-from rlkit.maths import distributions
+from rlkit.algos.estimates import ValueTransform, values_along
+from rlkit.config.net import RecurrentConfig
+from rlkit.maths import losses
+from rlkit.maths.running import RunningRange
 from rlkit.maths.schedules import scheduled
+from rlkit.maths.spaces import for_space
+from rlkit.nets import optim
 from rlkit.nets.actor_critic import ActorCritic
-from rlkit.nets.optim import Adam
-from rlkit.types import Action, State
+from rlkit.types import Action, Back, Batch, Rollout, State
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from rlkit.config.algo import PolicyGradientConfig
-    from rlkit.types import Array
+    from rlkit.config.learning import ScheduleConfig
+    from rlkit.memory.rollout import RolloutMemory
+    from rlkit.types import Array, Floats
+
+SEQUENCE = ("state", "boundary", "rows")
+"""Fields of a batch of sequences, for recurrent networks."""
 
 
 class PolicyGradient(Algorithm):
     """Acts by sampling a distribution over actions; a subclass says how it learns."""
 
+    cfg: PolicyGradientConfig
+
     def __init__(self, cfg: PolicyGradientConfig, setting: Setting) -> None:
         super().__init__(cfg, setting)
-        self.schedule = (cfg.learning_rate_schedule, cfg.learning_rate)
+        self.cfg = cfg
         self.total_frames = setting.total_frames
-        self.dist = distributions.for_space(setting.spec.action)
+        self.dist = for_space(
+            setting.spec.action,
+            cfg.distribution,
+            log_std_init=cfg.log_std_init,
+            state_dependent_std=cfg.state_dependent_std,
+        )
         self.net = ActorCritic(
             setting.net,
             setting.critic_net,
             observation=setting.spec.observation,
             dist=self.dist,
-            free_init=cfg.log_std_init,
             generator=setting.init,
             device=setting.device,
         )
-        self.optim = Adam(
-            self.net.flat, learning_rate=cfg.learning_rate, eps=cfg.adam_eps, max_grad_norm=cfg.max_grad_norm
+        self.optim = optim.build(
+            cfg.optimizer,
+            self.net.flat,
+            learning_rate=cfg.learning_rate,
+            max_grad_norm=cfg.max_grad_norm,
+            views=self.net.views,
         )
+        nets = (setting.net, setting.critic_net)
+        self.sequence_length = next((int(n.sequence_length) for n in nets if isinstance(n, RecurrentConfig)), 0)
+        self.transform = ValueTransform(cfg.value_transform)
+        self.return_range = RunningRange()
+        self.ent_coef = cfg.ent_coef
         self.rollout_metrics: dict[str, float | None] = {}
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
         """Sample from the policy, or take its mode; a sample comes with the parameters that it was drawn from."""
-        params = self.net.policy(obs)
+        if self.net.state_size:
+            before = np.zeros((len(obs), self.net.state_size), np.float32) if state is None else state
+            params, _, state = self.net.advance(obs, before)
+        else:
+            params = self.net.policy(obs)
         if not explore:
-            return Action(self.dist.mode(params))
-        return Action(self.dist.sample(params, self.rng), {"params": params})
+            return Action(self.dist.mode(params), state=state)
+        return Action(self.dist.sample(params, self.rng), {"params": params}, state)
 
-    def set_learning_rate(self, frames: int) -> None:
-        """Follow the schedule, for the updates of a rollout that began at `frames`."""
-        self.optim.learning_rate = scheduled(*self.schedule, frames, self.total_frames)
+    def follow(self, name: str, schedule: ScheduleConfig, frames: int) -> float:
+        """The scheduled value of a key of the config, for the updates of a rollout that began at `frames`."""
+        return scheduled(getattr(self.cfg, name), schedule, frames, self.total_frames)
+
+    def follow_schedules(self, frames: int) -> None:
+        """Set the learning rate and the entropy coefficient."""
+        self.optim.learning_rate = self.follow("learning_rate", self.cfg.learning_rate_schedule, frames)
+        self.ent_coef = self.follow("ent_coef", self.cfg.ent_coef_schedule, frames)
+        self.rollout_metrics = {"learning_rate": self.optim.learning_rate}
+        if self.cfg.ent_coef_schedule.kind != "constant":
+            self.rollout_metrics["ent_coef"] = self.ent_coef
+
+    def values(self, rollout: Rollout) -> tuple[Floats, Floats]:
+        """V of the states and of their true successors, each `[T, N]`; the latter become the field `next_value`."""
+        value, next_value = (self.transform.decode(v) for v in values_along(self.net, rollout))
+        rollout.fields["next_value"] = next_value
+        return value, next_value
+
+    def settle(self, rollout: Rollout, value: Floats, advantage: Floats) -> None:
+        """Add `advantage`, and `target` and `value` as the critic should give them, each `[T, N]`."""
+        target = advantage + value
+        valid = rollout.fields.get("valid", np.ones_like(rollout.fields["boundary"]))
+        self.rollout_metrics["explained_variance"] = losses.explained_variance(value[valid], target[valid])
+        if self.cfg.normalize_advantage == "percentile":
+            self.return_range.update(target[valid])
+            advantage = advantage / np.float32(self.return_range.width)
+        self.transform.learn(target[valid])
+        encode = self.transform.encode
+        rollout.fields.update(advantage=advantage, target=encode(target), value=encode(value))
+
+    def minibatches(self, memory: RolloutMemory, size: int, fields: Sequence[str]) -> Iterator[Batch]:
+        """One pass over a rollout, in sequences where the networks are recurrent."""
+        if self.net.state_size:
+            return memory.sequences(size, self.sequence_length, fields)
+        return memory.minibatches(size, fields)
+
+    def tape(self, batch: Batch) -> tuple[Tensor, Tensor, Back]:
+        """The networks' outputs on a batch; see `ActorCritic.tape`."""
+        return self.net.tape(batch.obs, **{name: batch.fields[name] for name in SEQUENCE if name in batch.fields})
 
     def weights(self) -> dict[str, torch.Tensor]:
         """See `Algorithm`."""
@@ -60,9 +128,15 @@ class PolicyGradient(Algorithm):
         self.net.load_state_dict(weights)
 
     def state_dict(self) -> State:
-        """Adam's moments: the rest follows from the config and the frames."""
-        return {"optim": self.optim.state_dict()}
+        """The optimiser's state and running statistics: the rest follows from the config and the frames."""
+        return {
+            "optim": self.optim.state_dict(),
+            "transform": self.transform.state_dict(),
+            "return_range": self.return_range.state_dict(),
+        }
 
     def load_state_dict(self, state: State) -> None:
         """See `Algorithm`."""
         self.optim.load_state_dict(state["optim"])
+        self.transform.load_state_dict(state["transform"])
+        self.return_range.load_state_dict(state["return_range"])

@@ -8,7 +8,7 @@ epochs of minibatches. Details after Huang et al. 2022, "The 37 implementation d
 |---|---|
 | 1 vectorised rollouts | `num_envs` environments, `n_steps` each |
 | 2 orthogonal initialisation | `nets/build.py`: hidden sqrt(2), policy 0.01, value 1, biases 0 |
-| 3 Adam's epsilon | `adam_eps`, 1e-5 |
+| 3 Adam's epsilon | `optimizer.eps`, 1e-5 |
 | 4 annealing | `learning_rate_schedule`, and `clip_coef_schedule` |
 | 5 GAE | `maths/returns.py`; bootstraps at truncation from the true successor, not only at the end of a rollout |
 | 6 minibatches | every row once an epoch, in random order |
@@ -35,10 +35,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from rlkit.algos.base import Setting
-from rlkit.algos.estimates import advantages, values_along
+from rlkit.algos.estimates import advantages
 from rlkit.algos.policy_gradient import PolicyGradient
 from rlkit.maths import losses
-from rlkit.maths.schedules import scheduled
 from rlkit.types import Batch, Rollout, Update
 
 if TYPE_CHECKING:
@@ -52,9 +51,10 @@ FIELDS = ("obs", "action", "log_prob", "value", "advantage", "target")
 class PPO(PolicyGradient):
     """Clipped surrogate, advantages by GAE, value function beside the policy."""
 
+    cfg: PPOConfig
+
     def __init__(self, cfg: PPOConfig, setting: Setting) -> None:
         super().__init__(cfg, setting)
-        self.cfg = cfg
         self.clip_coef = cfg.clip_coef
         self.last_of_rollout = False
         self.kl_exceeded = False
@@ -67,26 +67,21 @@ class PPO(PolicyGradient):
     def prepare(self, rollout: Rollout) -> Rollout:
         """Set the schedules for this rollout; add `log_prob`, `value`, `advantage` and `target`, each `[T, N]`."""
         cfg, fields = self.cfg, rollout.fields
-        self.set_learning_rate(rollout.frames)
-        self.clip_coef = scheduled(cfg.clip_coef_schedule, cfg.clip_coef, rollout.frames, self.total_frames)
-
-        value, next_value = values_along(self.net, rollout)
+        self.follow_schedules(rollout.frames)
+        self.clip_coef = self.follow("clip_coef", cfg.clip_coef_schedule, rollout.frames)
+        self.rollout_metrics["clip_coef"] = self.clip_coef
+        value, next_value = self.values(rollout)
         advantage = advantages(rollout, value, next_value, returns="gae", gamma=cfg.gamma, lam=cfg.gae_lambda, n=1)
-        target = advantage + value
-        self.rollout_metrics = {
-            "explained_variance": losses.explained_variance(value, target),
-            "learning_rate": self.optim.learning_rate,
-            "clip_coef": self.clip_coef,
-        }
+        self.settle(rollout, value, advantage)
         log_prob = self.dist.log_prob(torch.from_numpy(fields["params"]), torch.from_numpy(fields["action"])).numpy()
-        fields.update(log_prob=log_prob, value=value, advantage=advantage, target=target)
+        fields["log_prob"] = log_prob
         return rollout
 
     def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
         """Epochs of shuffled minibatches, ended by `target_kl`."""
         self.kl_exceeded = False
         for epoch in range(self.cfg.epochs):
-            minibatches = list(memory.minibatches(self.cfg.minibatch_size, FIELDS))
+            minibatches = list(self.minibatches(memory, int(self.cfg.minibatch_size), FIELDS))
             for i, batch in enumerate(minibatches):
                 if self.kl_exceeded:
                     return
@@ -96,8 +91,9 @@ class PPO(PolicyGradient):
     def update(self, batch: Batch) -> Update:
         """One minibatch; statistics are computed in a rollout's last, and where `target_kl` needs them."""
         cfg = self.cfg
-        c = losses.PPOCoefficients(self.clip_coef, cfg.vf_coef, cfg.ent_coef, cfg.normalize_advantage, cfg.clip_value)
-        policy, value, back = self.net.tape(batch.obs)
+        standard = cfg.normalize_advantage == "standard"
+        c = losses.PPOCoefficients(self.clip_coef, cfg.vf_coef, self.ent_coef, standard, cfg.clip_value)
+        policy, value, back = self.tape(batch)
         watched = cfg.target_kl is not None
         head = losses.ppo_head(self.dist, policy, value, batch, c, stats=self.last_of_rollout or watched)
         if cfg.target_kl is not None and head.stats["approx_kl"] > 1.5 * cfg.target_kl:

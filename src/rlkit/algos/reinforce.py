@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rlkit.algos.base import Setting
-from rlkit.algos.estimates import values_along
 from rlkit.algos.policy_gradient import PolicyGradient
 from rlkit.maths import losses
 from rlkit.maths.returns import gae
@@ -31,12 +30,11 @@ FIELDS = ("obs", "action", "advantage", "target")
 class Reinforce(PolicyGradient):
     """One gradient step for `episodes` whole episodes of every environment."""
 
+    cfg: ReinforceConfig
+
     def __init__(self, cfg: ReinforceConfig, setting: Setting) -> None:
         super().__init__(cfg, setting)
-        self.cfg = cfg
         self.has_value = cfg.baseline == "value"
-        vf = cfg.vf_coef if self.has_value else 0.0
-        self.coefficients = losses.A2CCoefficients(vf, cfg.ent_coef, cfg.normalize_advantage)
 
     @property
     def rollout_episodes(self) -> int:
@@ -44,29 +42,33 @@ class Reinforce(PolicyGradient):
         return self.cfg.episodes
 
     def prepare(self, rollout: Rollout) -> Rollout:
-        """Set the learning rate for this rollout; add `advantage` and `target`, each `[T, N]`."""
+        """Set the schedules for this rollout; add `advantage` and `target`, each `[T, N]`."""
         cfg, fields = self.cfg, rollout.fields
-        self.set_learning_rate(rollout.frames)
+        self.follow_schedules(rollout.frames)
         value = next_value = np.zeros_like(fields["reward"])
         if self.has_value:
-            value, next_value = values_along(self.net, rollout)
+            value, next_value = self.values(rollout)
         signals = fields["terminated"], fields["boundary"]
         advantage = gae(fields["reward"], value, next_value, *signals, gamma=cfg.gamma, lam=1.0)
-        target = advantage + value
         if cfg.baseline == "mean":
-            advantage = advantage - target[fields["valid"]].mean()
-        fields.update(advantage=advantage, target=target)
+            advantage = advantage - advantage[fields["valid"]].mean()
+        self.settle(rollout, value, advantage)
+        if not self.has_value:
+            del self.rollout_metrics["explained_variance"]
         return rollout
 
     def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
         """The rollout's whole episodes, once."""
-        return memory.minibatches(memory.rows, FIELDS)
+        return self.minibatches(memory, memory.rows, FIELDS)
 
     def update(self, batch: Batch) -> Update:
         """One step on the policy, and on the value where it is the baseline."""
-        policy, value, back = self.net.tape(batch.obs)
-        head = losses.a2c_head(self.dist, policy, value, batch, self.coefficients)
+        cfg = self.cfg
+        vf = cfg.vf_coef if self.has_value else 0.0
+        c = losses.A2CCoefficients(vf, self.ent_coef, cfg.normalize_advantage == "standard")
+        policy, value, back = self.tape(batch)
+        head = losses.a2c_head(self.dist, policy, value, batch, c)
         back(head.d_policy, head.d_value)
         self.optim.step()
         stats = {name: s for name, s in head.stats.items() if self.has_value or name != "value_loss"}
-        return Update({**stats, "learning_rate": self.optim.learning_rate, "grad_norm": self.optim.grad_norm})
+        return Update({**self.rollout_metrics, **stats, "grad_norm": self.optim.grad_norm})

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 ALGORITHMS = {
     "PPOConfig": "rlkit.algos.ppo.PPO",
+    "PPOSILConfig": "rlkit.algos.sil.SelfImitation",
     "A2CConfig": "rlkit.algos.a2c.A2C",
+    "A2CSILConfig": "rlkit.algos.sil.SelfImitation",
     "ReinforceConfig": "rlkit.algos.reinforce.Reinforce",
     "RandomConfig": "rlkit.algos.random.Random",
 }

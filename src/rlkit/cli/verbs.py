@@ -78,10 +78,10 @@ def _resume(arguments: Sequence[str]) -> None:
 def _changed_schedules(before: RunConfig, config: RunConfig) -> list[str]:
     """What a new budget changes beside the number of frames."""
     lines = [
-        f"algo.{name.removesuffix('_schedule')} is scheduled ({value}) over the budget: from here on as for "
+        f"algo.{name.removesuffix('_schedule')} is scheduled ({value.kind}) over the budget: from here on as for "
         f"{config.frames:,} frames, not {before.frames:,}"
         for name, value in vars(config.algo).items()
-        if name.endswith("_schedule") and value != "constant"
+        if name.endswith("_schedule") and value.kind not in ("constant", "piecewise") and value.end_frames is None
     ]
     for what, each in (("eval", config.eval.every_frames), ("log", config.log.every_frames)):
         if each is None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from rlkit.config.checks import Checked, Whole
+from rlkit.config.learning import OptimizerConfig, ScheduleConfig
+from rlkit.config.net import NetConfig, RecurrentConfig
+from rlkit.errors import ConfigError
 
 
 @dataclass(kw_only=True)
@@ -21,6 +24,14 @@ class AlgoConfig(Checked):
     def __post_init__(self) -> None:
         self.real("gamma", low=0, high=1)
 
+    def fits(self, net: NetConfig) -> None:
+        """Raise a `ConfigError` where this algorithm cannot learn with a net."""
+
+    def scheduled(self, *keys: str) -> None:
+        """Check the schedules of keys, once the keys have been checked."""
+        for key in keys:
+            getattr(self, f"{key}_schedule").check(f"algo.{key}", getattr(self, key))
+
 
 @dataclass(kw_only=True)
 class PolicyGradientConfig(AlgoConfig):
@@ -28,26 +39,38 @@ class PolicyGradientConfig(AlgoConfig):
 
     learning_rate: float = 3e-4
     """Step size of the optimiser at the first frame."""
-    learning_rate_schedule: Literal["constant", "linear"] = "linear"
-    """`linear` anneals the learning rate to 0 at the last frame of the budget."""
-    adam_eps: float = 1e-5
-    """Adam's epsilon (Huang et al. 2022, detail 3: 1e-5, not the library default of 1e-8)."""
-    normalize_advantage: bool = True
-    """Standardise the advantages of each batch."""
+    learning_rate_schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(kind="linear"))
+    """How the learning rate moves; by default it falls to 0 at the last frame of the budget."""
+    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(eps=1e-5))
+    """The optimiser; its epsilon is 1e-5, not the library default of 1e-8 (Huang et al. 2022, detail 3)."""
+    normalize_advantage: Literal["standard", "percentile", "none"] = "standard"
+    """standard: less the mean, over the deviation of each batch. percentile: over the running range of returns from
+    the 5th to the 95th percentile, where that is above 1 (Hafner et al. 2023, arXiv:2301.04104)."""
     ent_coef: float = 0.0
     """Weight of the entropy bonus."""
+    ent_coef_schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    """How it moves."""
     vf_coef: float = 0.5
     """Weight of the value loss, which is the mean squared error."""
+    value_transform: Literal["none", "normalize", "symlog"] = "none"
+    """What the critic learns: returns, returns less their running mean over their running deviation, or
+    sign(return) log(1 + |return|)."""
     max_grad_norm: float | None = 0.5
     """Bound on the norm of the gradient of actor and critic together; null: no clipping."""
+    distribution: Literal["auto", "gaussian", "tanh_gaussian", "beta"] = "auto"
+    """Of continuous actions. auto: gaussian, whose actions are clipped to the bounds; the two others keep within them
+    (tanh_gaussian: Haarnoja et al. 2018; beta: Chou et al. 2017). Other actions have one of their own."""
     log_std_init: float = 0.0
-    """First log standard deviation of a continuous policy, in units of the action scaled to [-1, 1]."""
+    """First log standard deviation of a Gaussian policy, in units of the action scaled to [-1, 1]."""
+    state_dependent_std: bool = False
+    """A network gives the log standard deviation; false: it is learnt, and the same in every state."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.real("learning_rate", "adam_eps", "max_grad_norm", above=0)
+        self.real("learning_rate", "max_grad_norm", above=0)
         self.real("ent_coef", "vf_coef", low=0)
         self.real("log_std_init", low=-20, high=2)
+        self.scheduled("learning_rate", "ent_coef")
 
 
 @dataclass(kw_only=True)
@@ -65,8 +88,8 @@ class PPOConfig(PolicyGradientConfig):
     """Lambda of generalised advantage estimation, 0 (one-step) to 1 (Monte Carlo)."""
     clip_coef: float = 0.2
     """Half-width of the interval around 1 outside which the probability ratio is not rewarded."""
-    clip_coef_schedule: Literal["constant", "linear"] = "constant"
-    """`linear` anneals the clip coefficient to 0 at the last frame of the budget."""
+    clip_coef_schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    """How it moves."""
     clip_value: bool = False
     """Clip the new value to within `clip_coef` of the old one in the value loss (Huang et al. 2022, detail 9)."""
     target_kl: float | None = None
@@ -77,6 +100,7 @@ class PPOConfig(PolicyGradientConfig):
         self.whole("n_steps", "epochs", "minibatch_size")
         self.real("gae_lambda", low=0, high=1)
         self.real("clip_coef", "target_kl", above=0)
+        self.scheduled("clip_coef")
 
 
 @dataclass(kw_only=True)
@@ -85,7 +109,7 @@ class A2CConfig(PolicyGradientConfig):
 
     name: str = "a2c"
     learning_rate: float = 7e-4
-    normalize_advantage: bool = False
+    normalize_advantage: Literal["standard", "percentile", "none"] = "none"
     n_steps: Whole = 16
     """Steps per environment and rollout, and so between two updates."""
     returns: Literal["gae", "nstep", "mc"] = "gae"
@@ -100,6 +124,67 @@ class A2CConfig(PolicyGradientConfig):
         super().__post_init__()
         self.whole("n_steps", "nstep")
         self.real("gae_lambda", low=0, high=1)
+
+
+@dataclass(kw_only=True)
+class SILConfig(Checked):
+    """Self-imitation (Oh et al. 2018, arXiv:1806.05635), beside an on-policy algorithm."""
+
+    prefix = "algo.sil."
+
+    updates: Whole = 4
+    """Updates on past episodes after those on each rollout (M in the paper)."""
+    batch_size: Whole = 512
+    """Steps of each."""
+    buffer_size: Whole = 100_000
+    """Steps of past episodes that are held."""
+    alpha: float = 0.6
+    """Exponent of the priorities: 0 draws evenly."""
+    beta: float = 0.1
+    """Exponent of the importance weights: 1 undoes the priorities' bias in full."""
+    coef: float = 1.0
+    """Weight of the self-imitation loss."""
+    vf_coef: float = 0.01
+    """Weight of the half square of the value's error within it."""
+
+    def __post_init__(self) -> None:
+        self.whole("updates", "batch_size", "buffer_size")
+        self.real("alpha", "beta", low=0, high=1)
+        self.real("coef", "vf_coef", low=0)
+
+
+@dataclass(kw_only=True)
+class A2CSILConfig(A2CConfig):
+    """A2C with self-imitation."""
+
+    name: str = "a2c_sil"
+    sil: SILConfig = field(default_factory=SILConfig)
+    """The self-imitation part."""
+
+    def fits(self, net: NetConfig) -> None:
+        """See `AlgoConfig`."""
+        _without_memory(self.name, net)
+
+
+@dataclass(kw_only=True)
+class PPOSILConfig(PPOConfig):
+    """PPO with self-imitation."""
+
+    name: str = "ppo_sil"
+    sil: SILConfig = field(default_factory=SILConfig)
+    """The self-imitation part."""
+
+    def fits(self, net: NetConfig) -> None:
+        """See `AlgoConfig`."""
+        _without_memory(self.name, net)
+
+
+def _without_memory(algo: str, net: NetConfig) -> None:
+    if isinstance(net, RecurrentConfig):
+        raise ConfigError(
+            f"net={net.name}: {algo} replays single steps, and a recurrent net needs sequences\n"
+            "  accepted: mlp, conv, impala or sequential"
+        )
 
 
 @dataclass(kw_only=True)

@@ -16,18 +16,27 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from rlkit import extending
 from rlkit.config import algo, complaints, env, memory, net, run, search
 from rlkit.errors import ConfigError, RunFolderError
 
 SCHEMAS: dict[str, dict[str, type]] = {
     "algo": {
         "ppo": algo.PPOConfig,
+        "ppo_sil": algo.PPOSILConfig,
         "a2c": algo.A2CConfig,
+        "a2c_sil": algo.A2CSILConfig,
         "reinforce": algo.ReinforceConfig,
         "random": algo.RandomConfig,
     },
     "env": {"env": env.EnvConfig},
-    "net": {"mlp": net.MLPConfig, "conv": net.ConvConfig},
+    "net": {
+        "mlp": net.MLPConfig,
+        "conv": net.ConvConfig,
+        "impala": net.ImpalaConfig,
+        "recurrent": net.RecurrentConfig,
+        "sequential": net.SequentialConfig,
+    },
     "memory": {"rollout": memory.RolloutConfig},
     "search": {"search": search.SearchConfig},
 }
@@ -46,7 +55,8 @@ def conf_dir() -> Path:
 
 
 def register() -> None:
-    """Put the schemas into Hydra's store, under names that `conf/**/*.yaml` refers to."""
+    """Put the schemas into Hydra's store, under names that `conf/**/*.yaml` refers to; those of extensions too."""
+    extending.load()
     store = ConfigStore.instance()
     store.store(name="schema", node=run.RunConfig, replace=True)
     for group, classes in SCHEMAS.items():

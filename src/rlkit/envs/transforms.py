@@ -9,46 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rlkit.maths.running import RunningMoments
+
 if TYPE_CHECKING:
     from rlkit.config.env import EnvConfig
     from rlkit.types import Array, Bools, Floats, State
 
 EPSILON = 1e-8
-
-
-class RunningMoments:
-    """Mean and variance of all rows seen so far, merged batch by batch in float64 (Chan et al. 1979)."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.count = 0
-        self.mean: Array = np.zeros(shape)
-        self.squares: Array = np.zeros(shape)  # sum of squared deviations from the mean
-
-    def update(self, rows: Array) -> None:
-        """Take in rows `[B, *shape]`."""
-        rows = rows.astype(np.float64)
-        n, mean = len(rows), rows.mean(0)
-        shift, total = mean - self.mean, self.count + n
-        self.squares += np.square(rows - mean).sum(0) + np.square(shift) * (self.count * n / total)
-        self.mean = self.mean + shift * (n / total)
-        self.count = total
-
-    @property
-    def var(self) -> Array:
-        """The population variance; 1 before anything was seen."""
-        if not self.count:
-            return np.ones(self.squares.shape)
-        var: Array = self.squares / self.count
-        return var
-
-    def state_dict(self) -> State:
-        """Count, mean and squared deviations."""
-        return {"count": self.count, "mean": np.asarray(self.mean), "squares": np.asarray(self.squares)}
-
-    def load_state_dict(self, state: State) -> None:
-        """Take up the state of `state_dict`."""
-        self.count = state["count"]
-        self.mean, self.squares = state["mean"].copy(), state["squares"].copy()
 
 
 class ObservationTransform:

@@ -10,17 +10,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from torch.nn.functional import softplus
 
-from rlkit.errors import ConfigError
-
 if TYPE_CHECKING:
-    from gymnasium import Space
     from torch import Tensor
 
     from rlkit.types import Array, Floats
@@ -28,6 +24,8 @@ if TYPE_CHECKING:
     Pull = Callable[[Tensor, float], Tensor]
 
 LOG_2PI = math.log(2 * math.pi)
+LOG_STD = (-5.0, 2.0)
+"""Bounds on a log standard deviation that a network gives."""
 
 
 class Distribution(Protocol):
@@ -37,6 +35,8 @@ class Distribution(Protocol):
     """Outputs that the network owes: logits, or means."""
     free: int
     """Parameters that do not depend on the state (log standard deviations); `P = outputs + free`."""
+    free_init: float
+    """Their first value."""
 
     def sample(self, params: Floats, rng: np.random.Generator) -> Array:
         """Draw actions `[N, ...]` for params `[N, P]`."""
@@ -58,6 +58,7 @@ class Categorical:
     """One of `A` choices, from logits `[B, A]`."""
 
     free = 0
+    free_init = 0.0
 
     def __init__(self, choices: int) -> None:
         self.outputs = choices
@@ -97,36 +98,58 @@ class Categorical:
 
 
 class Gaussian:
-    """Independent normals over `A` dimensions, from means `[B, A]` and log standard deviations `[B, A]`."""
+    """Independent normals over `A` dimensions, from means `[B, A]` and log standard deviations `[B, A]`.
 
-    def __init__(self, dims: int) -> None:
-        self.outputs = self.free = dims
+    Args:
+        dims: A.
+        log_std_init: where the log standard deviations begin.
+        state_dependent: the network gives the log standard deviations too, as differences from `log_std_init`, and they
+            are kept within [-5, 2]; else they are free parameters.
+    """
+
+    def __init__(self, dims: int, log_std_init: float = 0.0, state_dependent: bool = False) -> None:
+        self.dims = dims
+        self.state_dependent = state_dependent
+        self.outputs = 2 * dims if state_dependent else dims
+        self.free = 0 if state_dependent else dims
+        self.free_init = log_std_init
+
+    def split(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log standard deviations, each `[B, A]`."""
+        mean, log_std = params.chunk(2, -1)
+        if self.state_dependent:
+            log_std = (log_std + self.free_init).clamp(*LOG_STD)
+        return mean, log_std
 
     def sample(self, params: Floats, rng: np.random.Generator) -> Array:
         """`mean + std * noise`."""
-        mean, log_std = params[:, : self.outputs], params[:, self.outputs :]
+        mean, log_std = params[:, : self.dims], params[:, self.dims :]
+        if self.state_dependent:
+            log_std = np.clip(log_std + self.free_init, *LOG_STD, dtype=np.float32)
         return mean + np.exp(log_std) * rng.standard_normal(mean.shape, dtype=np.float32)
 
-    def mode(self, params: Floats) -> Array:
+    def mode(self, params: Floats) -> Floats:
         """The mean."""
-        return params[:, : self.outputs].copy()
+        return params[:, : self.dims].copy()
 
     def log_prob(self, params: Tensor, action: Tensor) -> Tensor:
         """`sum -(a - mean)^2 / (2 std^2) - log std - log(2 pi) / 2`."""
-        mean, log_std = params.chunk(2, -1)
+        mean, log_std = self.split(params)
         noise = (action - mean) * (-log_std).exp()
-        return -(0.5 * noise * noise + log_std).sum(-1) - 0.5 * LOG_2PI * self.outputs
+        return -(0.5 * noise * noise + log_std).sum(-1) - 0.5 * LOG_2PI * self.dims
 
     def entropy(self, params: Tensor) -> Tensor:
         """`sum log std + (1 + log 2 pi) / 2`."""
-        return params[..., self.outputs :].sum(-1) + 0.5 * (1 + LOG_2PI) * self.outputs
+        return self.split(params)[1].sum(-1) + 0.5 * (1 + LOG_2PI) * self.dims
 
     def tape(self, params: Tensor, action: Tensor) -> tuple[Tensor, Pull]:
         """With `z = (a - mean) / std`: `d / d mean = z / std`, `d / d log std = z^2 - 1`; entropy: 0 and 1."""
+        if self.state_dependent:
+            return tape_by_autograd(self, params, action)
         mean, log_std = params.chunk(2, -1)
         inverse = (-log_std).exp()
         noise = (action - mean) * inverse
-        log_prob = -(0.5 * noise * noise + log_std).sum(-1) - 0.5 * LOG_2PI * self.outputs
+        log_prob = -(0.5 * noise * noise + log_std).sum(-1) - 0.5 * LOG_2PI * self.dims
 
         def back(d_log_prob: Tensor, d_entropy: float) -> Tensor:
             d = d_log_prob.unsqueeze(-1)
@@ -139,6 +162,7 @@ class MultiCategorical:
     """Several independent choices at once, from their logits one after the other `[B, sum of choices]`."""
 
     free = 0
+    free_init = 0.0
 
     def __init__(self, choices: Sequence[int]) -> None:
         self.parts = [Categorical(n) for n in choices]
@@ -180,6 +204,7 @@ class Bernoulli:
     """`A` independent switches, from the logits of being on `[B, A]`."""
 
     free = 0
+    free_init = 0.0
 
     def __init__(self, switches: int) -> None:
         self.outputs = switches
@@ -210,20 +235,14 @@ class Bernoulli:
         return self.log_prob(params, action), back
 
 
-def for_space(space: Space[Any]) -> Distribution:
-    """The distribution over the actions of a space.
+def tape_by_autograd(dist: Distribution, params: Tensor, action: Tensor) -> tuple[Tensor, Pull]:
+    """The tape of any distribution."""
+    leaf = params.detach().requires_grad_()
+    with torch.enable_grad():
+        log_prob, entropy = dist.log_prob(leaf, action), dist.entropy(leaf)
 
-    Raises:
-        ConfigError: no distribution covers this space.
-    """
-    if isinstance(space, spaces.Discrete):
-        return Categorical(int(space.n))
-    if isinstance(space, spaces.Box):
-        return Gaussian(math.prod(space.shape))
-    if isinstance(space, spaces.MultiDiscrete):
-        return MultiCategorical([int(n) for n in space.nvec.reshape(-1)])
-    if isinstance(space, spaces.MultiBinary):
-        return Bernoulli(math.prod(space.shape))
-    raise ConfigError(
-        f"the action space {space} is not supported\n  accepted: Discrete, MultiDiscrete, MultiBinary and Box"
-    )
+    def back(d_log_prob: Tensor, d_entropy: float) -> Tensor:
+        gradient = [d_log_prob, torch.full_like(entropy, d_entropy)]
+        return torch.autograd.grad([log_prob, entropy], leaf, gradient)[0]
+
+    return log_prob.detach(), back

@@ -161,6 +161,55 @@ def a2c_head(dist: Distribution, policy: Tensor, value: Tensor, batch: Batch, c:
     return Head(back(advantage * (-1 / rows), -c.ent / rows), error * (2 * c.vf / rows), stats)
 
 
+class SILCoefficients(NamedTuple):
+    """The numbers in self-imitation's loss."""
+
+    whole: float
+    vf: float
+
+
+def sil_loss(
+    dist: Distribution, policy: Tensor, value: Tensor, batch: Batch, c: SILCoefficients
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Self-imitation (Oh et al. 2018, arXiv:1806.05635, eq. 1 to 3).
+
+    `whole * mean(w (-log pi(a) (R - V)+ + vf/2 ((R - V)+)^2))`; the policy's part does not move V.
+
+    Args:
+        dist: the policy's distribution.
+        policy: `[B, P]`, its parameters.
+        value: `[B]`.
+        batch: `action`, `ret` (the return R) and `weight` (w).
+        c: the coefficients.
+
+    Returns:
+        The loss, a scalar with gradient, and what is worth logging; `advantage [B]` is `(R - V)+`.
+    """
+    gain = (batch.ret - value).clamp(min=0)
+    policy_loss = -(batch.weight * gain.detach() * dist.log_prob(policy, batch.action)).mean()
+    value_loss = 0.5 * (batch.weight * gain.square()).mean()
+    return c.whole * (policy_loss + c.vf * value_loss), _sil_stats(policy_loss, value_loss, gain)
+
+
+def sil_head(dist: Distribution, policy: Tensor, value: Tensor, batch: Batch, c: SILCoefficients) -> Head:
+    """The gradient of `sil_loss` at its outputs, in closed form."""
+    log_prob, back = dist.tape(policy, batch.action)
+    gain = (batch.ret - value).clamp(min=0)
+    weighted = batch.weight * gain
+    policy_loss, value_loss = -(weighted * log_prob).mean(), 0.5 * (weighted * gain).mean()
+    scale = -c.whole / len(value)
+    return Head(back(weighted * scale, 0.0), weighted * (scale * c.vf), _sil_stats(policy_loss, value_loss, gain))
+
+
+def _sil_stats(policy_loss: Tensor, value_loss: Tensor, gain: Tensor) -> dict[str, Tensor]:
+    return {
+        "sil_policy_loss": policy_loss,
+        "sil_value_loss": value_loss,
+        "sil_share": (gain > 0).float().mean(),
+        "advantage": gain,
+    }
+
+
 def by_autograd(loss: Loss, dist: Distribution, policy: Tensor, value: Tensor, batch: Batch, coefficients: Any) -> Head:
     """The head of any loss, through autograd: the oracle of the closed forms."""
     policy, value = policy.detach().requires_grad_(), value.detach().requires_grad_()

@@ -11,7 +11,9 @@ import torch
 from rlkit.types import Batch, Rollout, Update
 
 if TYPE_CHECKING:
-    from rlkit.types import State
+    from torch import Tensor
+
+    from rlkit.types import Array, State
 
 
 class RolloutMemory:
@@ -28,6 +30,7 @@ class RolloutMemory:
 
     def add(self, rollout: Rollout) -> None:
         """Take a prepared rollout; the one before is forgotten."""
+        self.rollout = rollout
         rows = rollout.steps * rollout.num_envs
         arrays = {"obs": rollout.obs[:-1], **rollout.fields}
         flat = {name: a.reshape(rows, *a.shape[2:]) for name, a in arrays.items()}
@@ -45,6 +48,42 @@ class RolloutMemory:
         shuffled = {name: self.fields[name][order] for name in fields}
         for start in range(0, self.rows, size):
             yield Batch({name: x[start : start + size] for name, x in shuffled.items()})
+
+    def sequences(self, size: int, length: int, fields: Sequence[str]) -> Iterator[Batch]:
+        """One pass in a random order over sequences of `length` steps, for recurrent networks.
+
+        `obs` and `boundary` are `[length * B, ...]`, step by step, and `state [B, S]` is the recurrent state before the
+        first step. A sequence may hold the end of an episode; what is missing at the end of the rollout, or not learnt
+        from, is named by its absence in `rows [R]`. All other fields are `[R, ...]`.
+
+        Args:
+            size: rows of a batch; as many sequences as fit, at least one.
+            length: of a sequence.
+            fields: of the batches.
+        """
+        rollout, T, N = self.rollout, self.rollout.steps, self.rollout.num_envs
+        assert rollout.state is not None
+        chunks = -(-T // length)
+
+        def cut(x: Array) -> Tensor:
+            """`[T, N, ...]` to `[length, chunks * N, ...]`, zeros behind the end."""
+            padded = np.zeros((chunks * length, *x.shape[1:]), x.dtype)
+            padded[:T] = x
+            parts = padded.reshape(chunks, length, *x.shape[1:]).swapaxes(0, 1)
+            return torch.from_numpy(parts.reshape(length, chunks * N, *x.shape[2:])).to(self.device)
+
+        valid = cut(rollout.fields.get("valid", np.ones((T, N), np.bool_)))
+        state = torch.from_numpy(rollout.state[:T:length].reshape(chunks * N, -1)).to(self.device)
+        own = {name: cut(rollout.obs[:-1] if name == "obs" else rollout.fields[name]) for name in fields}
+        along = {"obs": own.pop("obs"), "boundary": cut(rollout.fields["boundary"])}
+        order = self.rng.permutation(np.flatnonzero(valid.any(0).cpu().numpy()))
+        together = max(1, size // length) if size < self.rows else len(order)
+        for start in range(0, len(order), together):
+            columns = torch.from_numpy(order[start : start + together]).to(self.device)
+            rows = valid[:, columns].flatten().nonzero()[:, 0]
+            batch = {name: x[:, columns].flatten(0, 1)[rows] for name, x in own.items()}
+            batch.update({name: x[:, columns].flatten(0, 1) for name, x in along.items()})
+            yield Batch({**batch, "state": state[columns], "rows": rows})
 
     def feedback(self, batch: Batch, update: Update) -> None:
         """A rollout has no priorities."""

@@ -1,17 +1,27 @@
-"""The one contract of networks, the autograd path for any module, and the choice between that and the dense core."""
+"""The one contract of networks, and the way from a config to a net."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
 
-from rlkit.config.net import ConvConfig, MLPConfig, NetConfig
+from rlkit.config.net import (
+    ConvConfig,
+    ImpalaConfig,
+    LayerConfig,
+    MLPConfig,
+    NetConfig,
+    RecurrentConfig,
+    SequentialConfig,
+)
 from rlkit.errors import ConfigError
+from rlkit.nets.batch_renorm import BatchRenorm
 from rlkit.nets.dense import Dense
+from rlkit.nets.recurrent import Memory, Recurrent, Remembering
+from rlkit.nets.traced import Heads, Traced
 
 if TYPE_CHECKING:
     from gymnasium import Space
@@ -29,20 +39,23 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "selu": nn.SELU,
     "sigmoid": nn.Sigmoid,
     "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "identity": nn.Identity,
 }
-
-
-CHUNK = 512
-"""Rows that acting puts through a module at once, so that a rollout of pictures does not fill the memory."""
 
 
 class Net(Protocol):
     """`K` networks over the same input (actor and critic, twin critics), on one slot of the flat parameters."""
 
     size: int
+    state_size: int
+    """Width of the recurrent state, 0 for all but `Recurrent`."""
 
     def bind(self, slot: Slot) -> None:
         """Move the parameters, and from now on the gradients, into the slot."""
+
+    def views(self, flat: Tensor) -> Mapping[str, Tensor]:
+        """The parameters' ordinary names and shapes in a tensor `[size]` that is laid out like the slot's."""
 
     def tape(self, x: Tensor) -> tuple[Sequence[Tensor], Back]:
         """Forward of `x [B, I]`: each network's output `[B, O_k]` without gradient, and `back`.
@@ -55,160 +68,102 @@ class Net(Protocol):
         """Output `[B, O_k]` of network `k`, outside of any learning; `x` is a NumPy array."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Ordinary names and shapes: `actor.0.weight [H, I]`."""
+        """Ordinary names and shapes, `actor.0.weight [H, I]`; running statistics too."""
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Copy weights in."""
 
 
-class Parallel(nn.Module):
-    """Networks of their own over one input."""
+class Output(NamedTuple):
+    """What a network owes: so many numbers, from a last layer with this gain."""
 
-    def __init__(self, networks: dict[str, nn.Module]) -> None:
-        super().__init__()
-        self.networks = nn.ModuleDict(networks)
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """The output of each."""
-        return [network(x) for network in self.networks.values()]
+    width: int
+    gain: float
 
 
-class Shared(nn.Module):
-    """Heads over one trunk."""
-
-    def __init__(self, trunk: nn.Module, heads: dict[str, nn.Module]) -> None:
-        super().__init__()
-        self.trunk = trunk
-        self.heads = nn.ModuleDict(heads)
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """The output of each head."""
-        h = self.trunk(x)
-        return [head(h) for head in self.heads.values()]
-
-
-def _plain(key: str) -> str:
-    """A parameter's name without the names of the containers above."""
-    return key.removeprefix("networks.").removeprefix("heads.")
-
-
-class Traced:
-    """Any module through autograd; it gives a list with the output of each network."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-        self.size = sum(p.numel() for p in module.parameters())
-
-    def bind(self, slot: Slot) -> None:
-        """See `Net.bind`."""
-        self.slot = slot
-        self.module.to(slot.weight.device)
-        start = 0
-        for p in self.module.parameters():
-            span = slice(start, start + p.numel())
-            slot.weight[span].copy_(p.data.reshape(-1))
-            p.data = slot.weight[span].view(p.shape)
-            p.grad = slot.grad[span].view(p.shape)
-            start += p.numel()
-
-    def tape(self, x: Tensor) -> tuple[Sequence[Tensor], Back]:
-        """See `Net.tape`."""
-        leaf = x.detach()
-        if leaf.is_floating_point():
-            leaf.requires_grad_()
-        with torch.enable_grad():
-            outs: list[Tensor] = self.module(leaf)
-
-        def back(d_outs: Sequence[Tensor], params: bool = True, inputs: bool = False) -> Tensor | None:
-            if params:
-                if self.slot.fresh:
-                    self.slot.grad.zero_()
-                    self.slot.fresh = False
-                wanted = [*self.module.parameters(), *([leaf] if inputs else [])]
-                torch.autograd.backward(outs, d_outs, inputs=wanted)
-                return leaf.grad
-            return torch.autograd.grad(outs, leaf, d_outs)[0] if inputs else None
-
-        return [out.detach() for out in outs], back
-
-    def infer(self, x: Array, k: int) -> Floats:
-        """See `Net.infer`."""
-        with torch.no_grad():
-            rows = torch.as_tensor(x, device=self.slot.weight.device)
-            parts = [self.module(rows[i : i + CHUNK])[k] for i in range(0, len(rows), CHUNK)]
-            return torch.cat(parts).cpu().numpy()
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """See `Net.state_dict`."""
-        return {_plain(key): value for key, value in self.module.state_dict().items()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """See `Net.load_state_dict`."""
-        self.module.load_state_dict({key: state[_plain(key)] for key in self.module.state_dict()})
-
-
-def build(
-    cfg: NetConfig,
-    *,
-    names: Sequence[str],
-    observation: Space[Any],
-    outputs: Sequence[int],
-    gains: Sequence[float],
-    generator: torch.Generator,
-) -> Net:
-    """The networks that a config asks for, orthogonally initialised, on the dense core where it can take them.
+def build(cfg: NetConfig, outputs: Mapping[str, Output], observation: Space[Any], generator: torch.Generator) -> Net:
+    """The networks that a config asks for, on the dense core where it can take them.
 
     Args:
         cfg: the shape of each of the networks.
-        names: one for each network; they lead its entries in `state_dict`.
+        outputs: name of each network, which leads its entries in `state_dict` -> its output.
         observation: vectors, or pictures `[C, H, W]` of bytes.
-        outputs: width of each network's output.
-        gains: gain of each network's last layer; hidden layers have sqrt(2) (Huang et al. 2022, detail 2).
         generator: the random stream of the initialisation.
 
     Raises:
         ConfigError: the net does not fit the observation.
     """
     shape = observation.shape or ()
-    widths = dict(zip(names, outputs, strict=True))
-    if isinstance(cfg, ConvConfig):
-        net: Net = Traced(_conv(cfg, shape, widths))
-    elif isinstance(cfg, MLPConfig):
-        if len(shape) != 1:
-            raise ConfigError(
-                f"net={cfg.name} takes vectors, the environment observes pictures {shape}\n  use net=conv"
-            )
-        if Dense.covers(cfg):
-            net = Dense(names, shape[0], cfg.hidden, outputs, cfg.activation)
-        else:
-            net = Traced(Parallel({name: _mlp(cfg, shape[0], o) for name, o in widths.items()}))
+    sees = "pictures" if len(shape) == 3 else "vectors"
+    if sees not in cfg.sees:
+        raise ConfigError(
+            f"net={cfg.name} takes {' or '.join(cfg.sees)}, the environment observes {sees} {shape}\n"
+            f"  use net={'conv' if sees == 'pictures' else 'mlp'}"
+        )
+    net: Net
+    if isinstance(cfg, MLPConfig) and Dense.covers(cfg):
+        net = Dense(list(outputs), shape[0], cfg.hidden, [output.width for output in outputs.values()], cfg.activation)
     else:
-        raise TypeError(f"no builder for {type(cfg).__name__}")
-    _initialise(net, dict(zip(names, gains, strict=True)), generator)
+        bodies = [TRUNKS[type(cfg)](cfg, shape) for _ in (outputs if not cfg.shared else [None])]
+        width = bodies[0][1]
+        heads: dict[str, nn.Module] = {name: nn.Linear(width, output.width) for name, output in outputs.items()}
+        trunks = [trunk for trunk, _ in bodies]
+        if isinstance(cfg, RecurrentConfig):
+            net = Recurrent(Remembering(trunks, heads))
+        else:
+            net = Traced(Heads(trunks, heads))
+    _initialise(net, cfg, {name: output.gain for name, output in outputs.items()}, generator)
     return net
 
 
-def _initialise(net: Net, gains: dict[str, float], generator: torch.Generator) -> None:
-    """Orthogonal weights, zero biases. A network's last weight is that with its name and the highest number."""
+def _initialise(net: Net, cfg: NetConfig, gains: dict[str, float], generator: torch.Generator) -> None:
+    """First weights; a network's last weight is that with its name and the highest number."""
     state = net.state_dict()
-    weights = [key for key, value in state.items() if key.endswith("weight") and value.dim() > 1]
-    last = {name: [key for key in weights if name in key.split(".")][-1] for name in gains}
-    for key in weights:
-        gain = next((gains[name] for name, own in last.items() if own == key), math.sqrt(2))
-        nn.init.orthogonal_(state[key], gain, generator=generator)
+    weights = [key for key, value in state.items() if value.dim() > 1]
+    last = {[key for key in weights if name in key.split(".")][-1]: gain for name, gain in gains.items()}
     for key, value in state.items():
-        if key.endswith("bias"):
+        if "bias" in key:
             nn.init.zeros_(value)
+    for key in weights:
+        if ".cells." in key:
+            nn.init.orthogonal_(state[key], 1.0, generator=generator)
+        elif cfg.init == "torch":
+            bound = state[key][0].numel() ** -0.5
+            for value in (state[key], state[key.replace("weight", "bias")]):
+                nn.init.uniform_(value, -bound, bound, generator=generator)
+        else:
+            FIRST[cfg.init](state[key], last.get(key, cfg.hidden_gain), generator)
     net.load_state_dict(state)
 
 
-def _mlp(cfg: MLPConfig, inputs: int, outputs: int) -> nn.Sequential:
+def _kaiming(init: Callable[..., Tensor]) -> Callable[[Tensor, float, torch.Generator], Any]:
+    """He et al. 2015 with any gain: theirs knows only those of activations."""
+    return lambda w, gain, generator: init(w, nonlinearity="linear", generator=generator).mul_(gain)
+
+
+FIRST: dict[str, Callable[[Tensor, float, torch.Generator], Any]] = {
+    "orthogonal": lambda w, gain, generator: nn.init.orthogonal_(w, gain, generator=generator),
+    "xavier_uniform": lambda w, gain, generator: nn.init.xavier_uniform_(w, gain, generator=generator),
+    "xavier_normal": lambda w, gain, generator: nn.init.xavier_normal_(w, gain, generator=generator),
+    "kaiming_uniform": _kaiming(nn.init.kaiming_uniform_),
+    "kaiming_normal": _kaiming(nn.init.kaiming_normal_),
+}
+
+
+# Trunks: from an observation to features, and how many. A head follows.
+
+
+def _layers(inputs: int, hidden: Sequence[int], activation: str, layer_norm: bool = False) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for width in cfg.hidden:
-        layers += [nn.Linear(inputs, width), *([nn.LayerNorm(width)] if cfg.layer_norm else [])]
-        layers += [ACTIVATIONS[cfg.activation]()]
+    for width in hidden:
+        layers += [nn.Linear(inputs, width), *([nn.LayerNorm(width)] if layer_norm else []), ACTIVATIONS[activation]()]
         inputs = width
-    return nn.Sequential(*layers, nn.Linear(inputs, outputs))
+    return layers
+
+
+def _mlp(cfg: MLPConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
+    layers = _layers(shape[0], cfg.hidden, cfg.activation, cfg.layer_norm)
+    return nn.Sequential(*layers), [*shape, *cfg.hidden][-1]
 
 
 class Scale(nn.Module):
@@ -219,33 +174,104 @@ class Scale(nn.Module):
         return x.float() / 255
 
 
-def _conv(cfg: ConvConfig, shape: tuple[int, ...], widths: dict[str, int]) -> nn.Module:
-    if len(shape) != 3:
-        raise ConfigError(f"net=conv takes pictures, the environment observes vectors {shape}\n  use net=mlp")
+def _conv(cfg: ConvConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
     activation = ACTIVATIONS[cfg.activation]
+    layers: list[nn.Module] = [Scale()]
+    channels = shape[0]
+    for out, kernel, stride in zip(cfg.channels, cfg.kernels, cfg.strides, strict=True):
+        layers += [nn.Conv2d(channels, out, kernel, stride), activation()]
+        channels = out
+    return _connected(layers, shape, cfg.hidden, cfg.activation)
 
-    def trunk() -> tuple[nn.Sequential, int]:
-        channels, height, width = shape
-        layers: list[nn.Module] = [Scale()]
-        for out, kernel, stride in zip(cfg.channels, cfg.kernels, cfg.strides, strict=True):
-            layers += [nn.Conv2d(channels, out, kernel, stride), activation()]
-            channels, height, width = out, (height - kernel) // stride + 1, (width - kernel) // stride + 1
-            if min(height, width) < 1:
-                raise ConfigError(
-                    f"net.kernels={cfg.kernels}: pictures of {shape[1]} x {shape[2]} are too small for them"
-                )
-        layers += [nn.Flatten()]
-        size = channels * height * width
-        for hidden in cfg.hidden:
-            layers += [nn.Linear(size, hidden), activation()]
-            size = hidden
-        return nn.Sequential(*layers), size
 
-    if cfg.shared:
-        body, size = trunk()
-        return Shared(body, {name: nn.Linear(size, o) for name, o in widths.items()})
-    networks: dict[str, nn.Module] = {}
-    for name, o in widths.items():
-        body, size = trunk()
-        networks[name] = nn.Sequential(*body, nn.Linear(size, o))
-    return Parallel(networks)
+class Residual(nn.Module):
+    """`x + conv(relu(conv(relu(x))))`."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        convs = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+        self.branch = nn.Sequential(*(layer for conv in convs for layer in (nn.ReLU(), conv)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, H, W]` to the same."""
+        out: Tensor = x + self.branch(x)
+        return out
+
+
+def _impala(cfg: ImpalaConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
+    layers: list[nn.Module] = [Scale()]
+    channels = shape[0]
+    for out in cfg.channels:
+        layers += [nn.Conv2d(channels, out, 3, padding=1), nn.MaxPool2d(3, stride=2, padding=1)]
+        layers += [Residual(out) for _ in range(int(cfg.blocks))]
+        channels = out
+    return _connected([*layers, nn.ReLU()], shape, cfg.hidden, "relu")
+
+
+def _connected(
+    layers: list[nn.Module], shape: tuple[int, ...], hidden: Sequence[int], activation: str
+) -> tuple[nn.Module, int]:
+    """Fully connected layers behind convolutions."""
+    body = nn.Sequential(*layers, nn.Flatten())
+    features = _shape_after(body, torch.zeros(1, *shape, dtype=torch.uint8), "net.kernels").shape[1]
+    return nn.Sequential(*body, *_layers(features, hidden, activation)), [features, *hidden][-1]
+
+
+def _recurrent(cfg: RecurrentConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
+    encoder = nn.Sequential(*_layers(shape[0], cfg.hidden, cfg.activation))
+    width = int(cfg.width)
+    return Memory(encoder, [*shape, *cfg.hidden][-1], cfg.cell, width, int(cfg.layers)), width
+
+
+def _sequential(cfg: SequentialConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
+    pictures = len(shape) == 3
+    x = torch.zeros(1, *shape)
+    layers: list[nn.Module] = [Scale()] if pictures else []
+    for number, layer in enumerate(cfg.layers):
+        try:
+            layers.append(_layer(layer, x))
+        except IndexError:
+            raise _unfit(number, layer, x) from None
+        x = _shape_after(layers[-1].eval(), x, f"net.layers.{number}")
+    if x.dim() > 2:
+        layers.append(nn.Flatten())
+        x = x.flatten(1)
+    return nn.Sequential(*layers), x.shape[1]
+
+
+def _layer(cfg: LayerConfig, x: Tensor) -> nn.Module:
+    features, out = x.shape[1:], int(cfg.out or 0)
+    if cfg.type == "linear":
+        return nn.Linear(features[-1], out)
+    if cfg.type == "conv2d":
+        return nn.Conv2d(features[0], out, int(cfg.kernel), int(cfg.stride), int(cfg.padding))
+    if cfg.type == "activation":
+        return ACTIVATIONS[cfg.function]()
+    if cfg.type == "layer_norm":
+        return nn.LayerNorm(features, eps=cfg.eps or 1e-5)
+    if cfg.type == "batch_renorm":
+        return BatchRenorm(features[-1], cfg.momentum, cfg.eps or 1e-3, int(cfg.warmup_updates))
+    return nn.Flatten()
+
+
+def _unfit(number: int, layer: LayerConfig, x: Tensor) -> ConfigError:
+    return ConfigError(f"net.layers.{number}: {layer.type} cannot follow {list(x.shape[1:])}")
+
+
+def _shape_after(module: nn.Module, x: Tensor, key: str) -> Tensor:
+    """One pass of zeros, to learn the shape that comes out."""
+    try:
+        with torch.no_grad():
+            out: Tensor = module(x)
+    except RuntimeError as error:
+        raise ConfigError(f"{key} does not fit what comes before, {list(x.shape[1:])}: {error}") from error
+    return out
+
+
+TRUNKS: dict[type[NetConfig], Callable[[Any, tuple[int, ...]], tuple[Any, int]]] = {
+    MLPConfig: _mlp,
+    ConvConfig: _conv,
+    ImpalaConfig: _impala,
+    RecurrentConfig: _recurrent,
+    SequentialConfig: _sequential,
+}

@@ -52,6 +52,8 @@ class Dense:
         activation: `tanh` or `relu`.
     """
 
+    state_size = 0
+
     def __init__(
         self, names: Sequence[str], inputs: int, hidden: Sequence[int], outputs: Sequence[int], activation: str
     ) -> None:
@@ -65,7 +67,7 @@ class Dense:
     @staticmethod
     def covers(cfg: MLPConfig) -> bool:
         """Whether the dense core can stand for this config."""
-        return cfg.activation in ("tanh", "relu") and not cfg.layer_norm
+        return cfg.activation in ("tanh", "relu") and not cfg.layer_norm and not cfg.shared
 
     def bind(self, slot: Slot) -> None:
         """See `Net.bind`."""
@@ -147,14 +149,19 @@ class Dense:
         floats: Floats = h if self.device.type == "cpu" else h.cpu().numpy()
         return floats
 
+    def views(self, flat: Tensor) -> dict[str, Tensor]:
+        """See `Net.views`; rows that only a wider output has are left out."""
+        weights, biases = self._views(flat)
+        views: dict[str, Tensor] = {}
+        for k, name in enumerate(self.names):
+            for layer, rows in enumerate([*self.widths[1:-1], self.outputs[k]]):
+                views[f"{name}.{2 * layer}.weight"] = weights[layer][k, :rows]
+                views[f"{name}.{2 * layer}.bias"] = biases[layer][k, 0, :rows]
+        return views
+
     def state_dict(self) -> dict[str, Tensor]:
         """See `Net.state_dict`; the entries are views of the flat weight."""
-        state: dict[str, Tensor] = {}
-        for k, name in enumerate(self.names):
-            for layer, (weight, bias) in enumerate(self.acting[k]):
-                state[f"{name}.{2 * layer}.weight"] = self.kernels.tensor(weight.T)
-                state[f"{name}.{2 * layer}.bias"] = self.kernels.tensor(bias[0])
-        return state
+        return self.views(self.slot.weight)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """See `Net.load_state_dict`."""

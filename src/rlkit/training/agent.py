@@ -24,6 +24,7 @@ from rlkit.envs.vector import ActionMap
 from rlkit.errors import ConfigError, RunFolderError
 from rlkit.results.folder import RunFolder
 from rlkit.training import checkpoint
+from rlkit.training.acting import Actor
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
@@ -83,9 +84,16 @@ class Agent:
 
     def __post_init__(self) -> None:
         self._to_env = ActionMap(self.algo.spec.action)
+        self._actor = Actor(self.algo, self.frames, explore=False)
+
+    def reset(self) -> None:
+        """Forget what a recurrent policy remembers: call it where an episode begins."""
+        self._actor.forget()
 
     def act(self, obs: Array, *, deterministic: bool = True) -> Array:
         """The action for one observation, or the actions `[N, ...]` for several `[N, ...]`.
+
+        A recurrent policy remembers the observations before, until `reset`.
 
         Args:
             obs: as the environment returns it.
@@ -95,7 +103,8 @@ class Agent:
         x = np.asarray(obs, stored_dtype(space))
         single = x.shape == (space.shape or ())
         rows = self.seen(x[None] if single else x)
-        action = self._to_env(self.algo.act(rows, frames=self.frames, explore=not deterministic).action)
+        self._actor.explore = not deterministic
+        action = self._to_env(self._actor(rows))
         first: Array = action[0]
         return first if single else action
 

@@ -17,7 +17,7 @@ from rlkit.types import Rollout
 if TYPE_CHECKING:
     from rlkit.algos.base import Algorithm
     from rlkit.envs.vector import VectorEnv
-    from rlkit.types import Array, EnvSpec
+    from rlkit.types import Array, EnvSpec, State
 
 
 def rollout_bytes(spec: EnvSpec, steps: int) -> int:
@@ -53,6 +53,8 @@ class Collector:
         self.envs, self.algo = envs, algo
         self.fields: dict[str, Array] = {}
         self.obs = np.zeros((0, *envs.obs.shape), envs.obs.dtype)
+        self.state: Any = None  # [N, S] the recurrent state with which the current observations are met
+        self.states = np.zeros((0, envs.num_envs, 0), np.float32)
         self.grow(algo.rollout_steps or EPISODE_STEPS)
         self.env_seconds = 0.0  # of the latest rollout
 
@@ -60,6 +62,7 @@ class Collector:
         """Make room for so many steps, keeping what is there."""
         T, N = steps, self.envs.num_envs
         self.obs = _extended(self.obs, T + 1)
+        self.states = _extended(self.states, T + 1)
         shapes = {"reward": np.float32, "terminated": np.bool_, "boundary": np.bool_, "valid": np.bool_}
         for name, dtype in shapes.items():
             self.fields.setdefault(name, np.zeros((0, N), dtype))
@@ -71,10 +74,11 @@ class Collector:
         episodes_left = np.full(envs.num_envs, algo.rollout_episodes)
         if steps is None:
             envs.restart()
+            self.state = None
         cut_t: list[int] = []
         cut_n: list[Any] = []
         cut_obs: list[Array] = []
-        state: Any = None
+        cut_state: list[Array] = []
         clock = time.perf_counter
         self.env_seconds = 0.0
         t = 0
@@ -83,8 +87,8 @@ class Collector:
                 self.grow(2 * t)
             obs, fields = self.obs, self.fields
             obs[t] = envs.obs
-            action = algo.act(obs[t], state, frames=frames + t * envs.num_envs, explore=True)
-            state = action.state
+            action = algo.act(obs[t], self.state, frames=frames + t * envs.num_envs, explore=True)
+            self._remember(t, action.state)
             for name, value in (("action", action.action), *action.extra.items()):
                 self._field(name, value)[t] = value
             began = clock()
@@ -102,8 +106,12 @@ class Collector:
                 cut_t += [t] * len(step.cut)
                 cut_n.append(step.cut)
                 cut_obs.append(step.cut_obs)
+                if self.state is not None:
+                    cut_state.append(self.state[step.cut])
+                    self.state[step.cut] = 0
             t += 1
         self.obs[t] = envs.obs
+        self._remember(t, self.state)
         obs = self.obs[: t + 1]
         if obs.dtype == np.float32:
             envs.check(obs, self.fields["reward"][:t])
@@ -114,7 +122,25 @@ class Collector:
             cut_n=np.concatenate(cut_n) if cut_n else np.zeros(0, np.int64),
             cut_obs=np.concatenate(cut_obs) if cut_obs else obs[0, :0],
             frames=frames,
+            state=None if self.state is None else self.states[: t + 1],
+            cut_state=None if self.state is None else np.concatenate([self.states[0, :0], *cut_state]),
         )
+
+    def _remember(self, t: int, after: Any) -> None:
+        """Store the recurrent state that step `t` was taken with, where there is one, and carry on with the next."""
+        if after is not None:
+            if not self.states.shape[-1]:
+                self.states = np.zeros((*self.states.shape[:2], after.shape[-1]), np.float32)
+            self.states[t] = 0 if self.state is None else self.state
+        self.state = after
+
+    def state_dict(self) -> State:
+        """The recurrent state."""
+        return {"state": self.state}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take up the recurrent state."""
+        self.state = None if state["state"] is None else state["state"].copy()
 
     def _field(self, name: str, value: Array) -> Array:
         if name not in self.fields:

@@ -31,8 +31,8 @@ def check(config: RunConfig) -> None:
             f"algo={config.algo.name}: {spec.id} has actions {spec.action}\n  every algorithm takes {names}"
         )
     for key, net in (("net", config.net), ("net@critic_net", config.critic_net)):
-        if net is not None and (net.name == "conv") != is_image(spec.observation):
-            sees, takes = ("pictures", "conv") if is_image(spec.observation) else ("vectors", "mlp")
+        sees, takes = ("pictures", "conv") if is_image(spec.observation) else ("vectors", "mlp")
+        if net is not None and sees not in net.sees:
             raise ConfigError(f"{key}={net.name}: {spec.id} observes {sees}\n  use {key}={takes}")
     if config.device not in ("auto", "cpu"):
         from rlkit.training.agent import prepare_process

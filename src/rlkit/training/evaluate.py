@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,13 @@ from rlkit.envs.make import make
 from rlkit.envs.vector import ActionMap
 from rlkit.errors import EnvError
 from rlkit.results.stats import iqm
+from rlkit.training.acting import Actor
 
 if TYPE_CHECKING:
     from rlkit.algos.base import Algorithm
     from rlkit.config.env import EnvConfig
     from rlkit.envs.transforms import ObservationTransform
+    from rlkit.types import Array
 
 
 PARALLEL = 16
@@ -27,9 +29,6 @@ PARALLEL = 16
 
 ENDLESS = 10_000
 """Steps after which an evaluation episode is cut where the environment has no limit of its own."""
-
-Player = Any
-"""`obs [N, ...] -> action [N, ...]`."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +107,10 @@ class Evaluator:
         Every episode has its seed, `EVAL_SEEDS + i`, and all are played to their end, so that none counts more
         for being short.
         """
-        rng = seeding.stream(self.root, "evaluation")
-        with lend(algo, rng):
-            return self._play(
-                lambda obs: algo.act(obs, frames=frames, explore=not deterministic).action, episodes, deterministic
-            )
+        self._open(episodes)
+        actor, to_env = Actor(algo, frames, explore=not deterministic), ActionMap(self.backend.action)
+        with lend(algo, seeding.stream(self.root, "evaluation")):
+            return self._play(lambda obs: to_env(actor(self.seen(obs))), episodes, deterministic, actor.forget)
 
     def random(self, episodes: int) -> Score:
         """The same for a policy that draws uniformly from the action space: the zero of strength."""
@@ -120,9 +118,7 @@ class Evaluator:
         space = self.backend.action
         space.seed(int(seeding.stream(self.root, "random policy").integers(2**31)))
         with untouched():
-            return self._play(
-                lambda obs: np.stack([space.sample() for _ in range(len(obs))]), episodes, False, of_space=True
-            )
+            return self._play(lambda obs: np.stack([space.sample() for _ in range(len(obs))]), episodes, False)
 
     def _open(self, episodes: int) -> None:
         wanted = min(PARALLEL, episodes)
@@ -133,10 +129,14 @@ class Evaluator:
             cfg = dataclasses.replace(self.cfg, vectorization=kind)
             self.backend, self.spec, _ = make(cfg, wanted, threads=self.threads)
 
-    def _play(self, act: Player, episodes: int, deterministic: bool, of_space: bool = False) -> Score:
-        self._open(episodes)
+    def _play(
+        self,
+        act: Callable[[Array], Array],
+        episodes: int,
+        deterministic: bool,
+        forget: Callable[[list[int]], None] = lambda rows: None,
+    ) -> Score:
         backend, N = self.backend, self.backend.num_envs
-        to_env = (lambda a: a) if of_space else ActionMap(backend.action)
         limit = self.spec.max_episode_steps or ENDLESS
         returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
         playing = np.arange(N)  # [N] the episode that each row plays; rows beyond the last idle
@@ -144,7 +144,7 @@ class Evaluator:
         following = N
         steps = np.zeros(N, np.int64)
         while (playing < episodes).any():
-            obs, reward, _, _, over = backend.step(to_env(act(self.seen(obs.copy()))))
+            obs, reward, _, _, over = backend.step(act(obs.copy()))
             live = playing < episodes
             returns[playing[live]] += reward[live]
             lengths[playing[live]] += 1
@@ -156,6 +156,7 @@ class Evaluator:
                 following += bool(live[row])
             if len(ended):
                 rows = ended.tolist()
+                forget(rows)
                 obs = backend.reset(rows, [seeding.EVAL_SEEDS + int(playing[row]) for row in rows])
         if not np.isfinite(returns).all():
             raise EnvError(f"{self.spec.id}: an evaluation episode's return is not finite")

@@ -16,6 +16,7 @@ from rlkit.envs.make import make
 from rlkit.envs.vector import ActionMap
 from rlkit.errors import EnvError, RunFolderError
 from rlkit.results.folder import writing
+from rlkit.training.acting import Actor
 from rlkit.training.evaluate import ENDLESS, lend
 
 if TYPE_CHECKING:
@@ -51,18 +52,18 @@ def play(agent: Agent, *, video: Path | None, episodes: int, deterministic: bool
     backend, spec, _ = make(cfg, 1, render_mode="human" if video is None else "rgb_array")
     returns = []
     to_env = ActionMap(backend.action)
+    actor = Actor(agent.algo, agent.frames, explore=not deterministic)
     with contextlib.ExitStack() as open_things:
         open_things.callback(backend.close)
         open_things.enter_context(lend(agent.algo, seeding.stream(agent.seed, "play")))
         film = None if video is None else open_things.enter_context(Film(video))
         for episode in range(episodes):
+            actor.forget()
             obs, total = backend.reset([0], [seeding.EVAL_SEEDS + episode]), 0.0
             for _ in range(spec.max_episode_steps or ENDLESS):
                 if film is not None:
                     film.add(_picture(backend, spec.id))
-                seen = agent.seen(obs.copy())
-                action = agent.algo.act(seen, frames=agent.frames, explore=not deterministic).action
-                obs, reward, _, _, over = backend.step(to_env(action))
+                obs, reward, _, _, over = backend.step(to_env(actor(agent.seen(obs.copy()))))
                 total += float(reward[0])
                 if over[0]:
                     break

@@ -304,6 +304,7 @@ class Session:
             "algo": self.algo.state_dict(),
             "memory": self.memory.state_dict(),
             "envs": self.envs.state_dict(),
+            "collector": self.collector.state_dict(),
             "streams": {
                 "acting": seeding.generator_state(self.algo.rng),
                 "minibatches": seeding.generator_state(self.minibatches),
@@ -321,12 +322,13 @@ class Session:
         self.checkpoint_frames = self.frames
 
     def _load(self, path: Path, parts: dict[str, State]) -> None:
-        if missing := {"algo", "memory", "envs", "streams", "session"} - set(parts):
+        if missing := {"algo", "memory", "envs", "collector", "streams", "session"} - set(parts):
             raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}: it is no checkpoint of a session")
         self.algo.load_weights(checkpoint.load_weights(path))
         self.algo.load_state_dict(parts["algo"])
         self.memory.load_state_dict(parts["memory"])
         self.envs.load_state_dict(parts["envs"])
+        self.collector.load_state_dict(parts["collector"])
         seeding.set_generator_state(self.algo.rng, parts["streams"]["acting"])
         seeding.set_generator_state(self.minibatches, parts["streams"]["minibatches"])
         seeding.set_globals_state(parts["streams"]["globals"])

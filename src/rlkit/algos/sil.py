@@ -1,0 +1,121 @@
+"""Self-imitation learning (Oh et al. 2018, arXiv:1806.05635) over A2C or PPO.
+
+After each of the base algorithm's updates on a rollout, several more on steps of past episodes whose return was better
+than the critic expects (eq. 1 to 3): `-log pi(a) (R - V)+ + vf/2 ((R - V)+)^2`, steps drawn by priority `(R - V)+`.
+
+| detail | here |
+|---|---|
+| returns | of the whole episode, as it was played; where it was truncated, bootstrapped with V when it is stored |
+| priorities | `(R - V)+` before the step; new steps the largest so far; alpha 0.6 |
+| importance weights | `(N P)^-beta` over the batch's largest, beta 0.1 |
+| coefficient of the value | `sil.vf_coef` 0.01, as in the paper; it multiplies the half square |
+| mean | over the batch as the paper's expectation says; the authors' code divides by the steps with advantage |
+| entropy | none in this part, as in the paper's equations |
+
+With a `value_transform`, returns are compared in the critic's own units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from rlkit.algos.a2c import A2C
+from rlkit.algos.base import Algorithm, Setting
+from rlkit.algos.ppo import PPO
+from rlkit.config.algo import A2CSILConfig, PPOSILConfig
+from rlkit.maths import losses
+from rlkit.memory.episodes import EpisodeMemory
+from rlkit.types import Action, Batch, Rollout, State, Update
+
+if TYPE_CHECKING:
+    from rlkit.memory.rollout import RolloutMemory
+    from rlkit.types import Array
+
+
+class SelfImitation(Algorithm):
+    """Does what its base does, and learns from its own good episodes besides."""
+
+    def __init__(self, cfg: A2CSILConfig | PPOSILConfig, setting: Setting) -> None:
+        self.base: A2C | PPO = A2C(cfg, setting) if isinstance(cfg, A2CSILConfig) else PPO(cfg, setting)
+        super().__init__(cfg, setting)
+        self.cfg = cfg.sil
+        self.episodes = EpisodeMemory(
+            int(self.cfg.buffer_size),
+            setting.spec.num_envs,
+            gamma=cfg.gamma,
+            alpha=self.cfg.alpha,
+            beta=self.cfg.beta,
+        )
+        self.metrics: dict[str, Any] = {}
+        self.updates_left = 0
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The base's, whoever lends it."""
+        return self.base.rng
+
+    @rng.setter
+    def rng(self, rng: np.random.Generator) -> None:
+        self.base.rng = rng
+
+    @property
+    def rollout_steps(self) -> int:
+        """See `Algorithm`."""
+        return self.base.rollout_steps
+
+    def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
+        """As the base acts."""
+        return self.base.act(obs, state, frames=frames, explore=explore)
+
+    def prepare(self, rollout: Rollout) -> Rollout:
+        """As the base; the episodes that ended are remembered."""
+        rollout = self.base.prepare(rollout)
+        self.episodes.add(rollout)
+        return rollout
+
+    def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
+        """The base's, then `sil.updates` from past episodes, once there are any."""
+        yield from self.base.batches(memory)
+        for left in reversed(range(int(self.cfg.updates) if self.episodes.rows else 0)):
+            self.updates_left = left
+            arrays = self.episodes.sample(int(self.cfg.batch_size), memory.rng)
+            arrays["ret"] = self.base.transform.encode(arrays["ret"])
+            fields = {name: torch.from_numpy(x).to(memory.device) for name, x in arrays.items()}
+            yield Batch(fields, source="episodes")
+
+    def update(self, batch: Batch) -> Update:
+        """The base's, or one step of self-imitation."""
+        if batch.source != "episodes":
+            update = self.base.update(batch)
+            self.metrics.update(update.metrics)
+            return update
+        base, cfg = self.base, self.cfg
+        policy, value, back = base.net.tape(batch.obs)
+        head = losses.sil_head(base.dist, policy, value, batch, losses.SILCoefficients(cfg.coef, cfg.vf_coef))
+        back(head.d_policy, head.d_value)
+        base.optim.step()
+        self.episodes.priorities.update(batch.index.cpu().numpy(), head.stats.pop("advantage").cpu().numpy())
+        if self.updates_left:
+            return Update()
+        return Update({**self.metrics, **head.stats})
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """See `Algorithm`."""
+        return self.base.weights()
+
+    def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
+        """See `Algorithm`."""
+        self.base.load_weights(weights)
+
+    def state_dict(self) -> State:
+        """The base's, and the episodes."""
+        return {"base": self.base.state_dict(), "episodes": self.episodes.state_dict()}
+
+    def load_state_dict(self, state: State) -> None:
+        """See `Algorithm`."""
+        self.base.load_state_dict(state["base"])
+        self.episodes.load_state_dict(state["episodes"])

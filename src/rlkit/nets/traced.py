@@ -1,0 +1,118 @@
+"""Any module as a net, through autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rlkit.nets.optim import Slot
+    from rlkit.types import Array, Back, Floats
+
+CHUNK = 512
+"""Rows that acting puts through a module at once, so that a rollout of pictures does not fill the memory."""
+
+
+class Heads(nn.Module):
+    """A linear head for each output, over one trunk or over a trunk each.
+
+    Args:
+        trunks: one, or one for each head.
+        heads: name -> the module that gives that output.
+    """
+
+    def __init__(self, trunks: Sequence[nn.Sequential], heads: dict[str, nn.Module]) -> None:
+        super().__init__()
+        self.shared = len(trunks) == 1 < len(heads)
+        if self.shared:
+            self.trunk = trunks[0]
+        else:
+            heads = {
+                name: nn.Sequential(*trunk, head) for trunk, (name, head) in zip(trunks, heads.items(), strict=True)
+            }
+        self.heads = nn.ModuleDict(heads)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The output of each head."""
+        h = self.trunk(x) if self.shared else x
+        return [head(h) for head in self.heads.values()]
+
+
+def _plain(key: str) -> str:
+    """A parameter's name without the container above."""
+    return key.removeprefix("heads.")
+
+
+class Traced:
+    """Any module through autograd; it gives a list with the output of each network."""
+
+    state_size = 0
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module.eval()
+        self.size = sum(p.numel() for p in module.parameters())
+
+    def bind(self, slot: Slot) -> None:
+        """See `Net.bind`."""
+        self.slot = slot
+        self.module.to(slot.weight.device)
+        weights, grads = self.views(slot.weight), self.views(slot.grad)
+        for key, p in self.module.named_parameters():
+            weight = weights[_plain(key)]
+            weight.copy_(p.data)
+            p.data, p.grad = weight, grads[_plain(key)]
+
+    def views(self, flat: Tensor) -> dict[str, Tensor]:
+        """See `Net.views`."""
+        views: dict[str, Tensor] = {}
+        start = 0
+        for key, p in self.module.named_parameters():
+            views[_plain(key)] = flat[start : start + p.numel()].view(p.shape)
+            start += p.numel()
+        return views
+
+    def tape(self, x: Tensor) -> tuple[Sequence[Tensor], Back]:
+        """See `Net.tape`."""
+        leaf = x.detach()
+        if leaf.is_floating_point():
+            leaf.requires_grad_()
+        self.module.train()
+        with torch.enable_grad():
+            outs: list[Tensor] = self.module(leaf)
+        self.module.eval()
+        return [out.detach() for out in outs], self.pull(outs, leaf)
+
+    def pull(self, outs: Sequence[Tensor], leaf: Tensor) -> Back:
+        """The backward pass from traced outputs; see `Net.tape`."""
+
+        def back(d_outs: Sequence[Tensor], params: bool = True, inputs: bool = False) -> Tensor | None:
+            if params:
+                if self.slot.fresh:
+                    self.slot.grad.zero_()
+                    self.slot.fresh = False
+                wanted = [*self.module.parameters(), *([leaf] if inputs else [])]
+                torch.autograd.backward(outs, d_outs, inputs=wanted)
+                return leaf.grad
+            return torch.autograd.grad(outs, leaf, d_outs)[0] if inputs else None
+
+        return back
+
+    def infer(self, x: Array, k: int) -> Floats:
+        """See `Net.infer`."""
+        with torch.no_grad():
+            rows = torch.as_tensor(x, device=self.slot.weight.device)
+            parts = [self.module(rows[i : i + CHUNK])[k] for i in range(0, len(rows), CHUNK)]
+            return torch.cat(parts).cpu().numpy()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """See `Net.state_dict`."""
+        return {_plain(key): value for key, value in self.module.state_dict().items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """See `Net.load_state_dict`."""
+        self.module.load_state_dict({key: state[_plain(key)] for key in self.module.state_dict()})

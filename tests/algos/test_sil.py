@@ -1,0 +1,106 @@
+"""Self-imitation: returns of whole episodes, its loss, its place beside the base."""
+
+import numpy as np
+import pytest
+import torch
+
+from rlkit import compose
+from rlkit.config.algo import A2CSILConfig, PPOSILConfig, SILConfig
+from rlkit.errors import ConfigError
+from rlkit.maths.distributions import Bernoulli, Categorical, Gaussian
+from rlkit.maths.losses import SILCoefficients, by_autograd, sil_head, sil_loss
+from tests.algos.loop import Loop
+from tests.maths.test_losses import make_case
+
+
+@pytest.mark.parametrize("dist", [Categorical(3), Gaussian(2), Bernoulli(2)], ids=lambda d: type(d).__name__)
+def test_the_closed_head_is_the_gradient_of_the_loss(dist):
+    dist, batch = make_case(dist, rows=32, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    batch.fields["ret"], batch.fields["weight"] = (
+        torch.rand(32, dtype=torch.float64, generator=generator) * 2 for _ in range(2)
+    )
+    policy = torch.randn(32, dist.outputs + dist.free, dtype=torch.float64, generator=generator)
+    value, c = torch.randn(32, dtype=torch.float64, generator=generator), SILCoefficients(0.7, 0.3)
+    closed, traced = sil_head(dist, policy, value, batch, c), by_autograd(sil_loss, dist, policy, value, batch, c)
+    torch.testing.assert_close(closed.d_policy, traced.d_policy, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(closed.d_value, traced.d_value, rtol=1e-9, atol=1e-12)
+    for name, stat in traced.stats.items():
+        torch.testing.assert_close(closed.stats[name], stat)
+    worse = value >= batch.ret
+    assert worse.any()
+    assert (closed.d_policy[worse] == 0).all()  # nothing is learnt where V >= R
+    assert (closed.d_value[worse] == 0).all()
+
+
+def test_one_row_by_hand():
+    dist, batch = make_case(Categorical(2), rows=1)
+    batch.fields.update(ret=torch.tensor([3.0]), weight=torch.tensor([0.5]), action=torch.tensor([1]))
+    loss, stats = sil_loss(dist, torch.zeros(1, 2), torch.tensor([1.0]), batch, SILCoefficients(2.0, 0.1))
+    assert float(loss) == pytest.approx(2 * (0.5 * 2 * np.log(2) + 0.1 * 0.5 * 0.5 * 4))
+    assert stats["advantage"].tolist() == [2.0]
+
+
+@pytest.mark.parametrize("ending", ["terminated", "truncated"])
+@pytest.mark.parametrize("steps", [2, 3, 7])
+def test_returns_are_those_of_whole_episodes_across_rollouts(ending: str, steps: int):
+    cfg = A2CSILConfig(gamma=0.9, n_steps=steps, learning_rate=1e-12)
+    loop = Loop("tests.envs.chain:Chain-v0", cfg, 2, ending=ending)
+    for _ in range(6):
+        loop.rollout()
+    episodes = loop.algo.episodes
+    finished = 6 * steps // 3
+    assert episodes.rows == 2 * 3 * finished
+    end = 0.9 * float(loop.algo.base.net.value(np.array([[3]], np.float32))[0]) * (ending == "truncated")
+    at = episodes.fields["obs"][: episodes.rows, 0].astype(int)
+    expected = np.array([1 + 0.9 * (1 + 0.9 * (1 + end)), 1 + 0.9 * (1 + end), 1 + end])
+    np.testing.assert_array_equal(at, np.tile([0, 1, 2], 2 * finished))
+    np.testing.assert_allclose(episodes.fields["ret"][: episodes.rows], expected[at], atol=1e-6)
+
+
+def test_the_oldest_steps_make_room():
+    cfg = A2CSILConfig(n_steps=3, sil=SILConfig(buffer_size=7))
+    loop = Loop("tests.envs.chain:Chain-v0", cfg, 2)
+    for rollout in range(4):
+        loop.rollout()
+        assert loop.algo.episodes.rows == min(7, 6 * (rollout + 1))
+    assert sorted(loop.algo.episodes.fields["obs"][:, 0].astype(int).tolist()) == [0, 0, 1, 1, 2, 2, 2]
+
+
+def test_an_episode_longer_than_the_memory_leaves_its_end():
+    loop = Loop("tests.envs.chain:Chain-v0", A2CSILConfig(n_steps=3, sil=SILConfig(buffer_size=2)), 1)
+    loop.rollout()
+    assert sorted(loop.algo.episodes.fields["obs"][:, 0].tolist()) == [1, 2]
+
+
+@pytest.mark.parametrize("cfg", [A2CSILConfig(n_steps=8), PPOSILConfig(n_steps=8, minibatch_size=16, epochs=2)])
+def test_updates_on_episodes_follow_those_of_the_base(cfg):
+    loop = Loop("tests.envs.chain:Chain-v0", cfg)
+    loop.rollout()
+    sources = [batch.source for batch in loop.algo.batches(loop.memory) if not loop.algo.update(batch).priority]
+    of_base = 1 if isinstance(cfg, A2CSILConfig) else 4
+    assert sources == [""] * of_base + ["episodes"] * 4
+    metrics = loop.learn()[-1].metrics
+    assert {"sil_policy_loss", "sil_value_loss", "sil_share", "policy_loss", "entropy", "learning_rate"} <= set(metrics)
+
+
+def test_before_an_episode_has_ended_there_is_nothing_to_imitate():
+    loop = Loop("CartPole-v1", A2CSILConfig(n_steps=2))
+    loop.rollout()
+    assert len(list(loop.algo.batches(loop.memory))) == 1
+
+
+def test_priorities_follow_the_advantage_of_the_step_before():
+    loop = Loop("tests.envs.chain:Chain-v0", A2CSILConfig(n_steps=30))
+    loop.rollout()
+    *_, batch = loop.algo.batches(loop.memory)
+    value = loop.algo.base.net.tape(batch.obs)[1]
+    gain = (batch.ret - value).clamp(min=0).numpy().astype(np.float64)
+    loop.algo.update(batch)
+    mine = loop.algo.episodes.priorities.tree[batch.index.numpy()]
+    np.testing.assert_allclose(mine, (gain + 1e-6) ** 0.6, rtol=1e-4)
+
+
+def test_a_recurrent_net_is_refused_before_anything_begins():
+    with pytest.raises(ConfigError, match=r"a2c_sil replays single steps.*\n.*accepted: mlp"):
+        compose(["algo=a2c_sil", "net=gru"])
