@@ -8,7 +8,7 @@ from rlkit import compose, seeding
 from rlkit.algos.base import Setting
 from rlkit.algos.table import build
 from rlkit.config.algo import AlgoConfig
-from rlkit.config.net import MLPConfig
+from rlkit.config.net import MLPConfig, NetConfig
 from rlkit.envs.make import make
 from rlkit.envs.vector import VectorEnv
 from rlkit.memory.rollout import RolloutMemory
@@ -19,7 +19,15 @@ from rlkit.types import Rollout, Update
 class Loop:
     """Collect, prepare, add, update."""
 
-    def __init__(self, env_id: str, cfg: AlgoConfig, num_envs: int = 4, frames: int = 10_000, **kwargs: object) -> None:
+    def __init__(
+        self,
+        env_id: str,
+        cfg: AlgoConfig,
+        num_envs: int = 4,
+        frames: int = 10_000,
+        net: NetConfig | None = None,
+        **kwargs: object,
+    ) -> None:
         kind = kwargs.pop("vectorization", "auto")
         config = compose(["env=gym", f"env.id={env_id}", f"env.vectorization={kind}"])
         config.env.kwargs.update(kwargs)
@@ -30,7 +38,7 @@ class Loop:
             cfg,
             Setting(
                 spec=spec,
-                net=MLPConfig(hidden=[32, 32]),
+                net=net or MLPConfig(hidden=[32, 32]),
                 critic_net=None,
                 total_frames=frames,
                 device=cpu,

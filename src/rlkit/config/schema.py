@@ -78,6 +78,7 @@ def compose(
         ConfigError: a key, a value or a choice is not accepted.
     """
     if base is not None:
+        extending.load()
         with complaints.short():
             return _from_file(Path(base), overrides)
     extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []

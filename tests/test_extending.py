@@ -1,0 +1,65 @@
+"""docs/extending.md, run as it stands."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rlkit.config.algo import PPOConfig
+from rlkit.errors import ConfigError
+from rlkit.extending import extend
+from rlkit.results.folder import read_json
+
+PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    code, config, _, net = re.findall(r"```(?:python|yaml|bash)\n(.*?)```", PAGE, re.DOTALL)
+    for name, text in {"my_algo.py": code, "conf/algo/rwr.yaml": config, "conf/net/mine.yaml": net}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def rlkit(folder: Path, *arguments: str, extensions: str = "my_algo") -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "RLKIT_EXTENSIONS": extensions, "RLKIT_RUNS": str(folder / "runs")}
+    command = [sys.executable, "-m", "rlkit", *arguments]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+
+
+def test_the_example_learns_resumes_and_takes_seeds_and_nets(folder: Path):
+    shorter = ["algo=rwr", "env=cartpole", "eval.episodes=20", "eval.periodic_episodes=5"]
+    done = rlkit(folder, *shorter, "frames=30000", "algo.temperature=0.3", "name=one")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = next((folder / "runs" / "one").glob("*/result.json"))
+    assert read_json(result)["final_return"]["mean"] > 100
+    more = rlkit(folder, "resume", str(result.parent), "frames=31000")
+    assert more.returncode == 0, more.stdout + more.stderr
+    two = rlkit(folder, *shorter, "frames=2000", "seeds=2", "net=mine", "name=two")
+    assert two.returncode == 0, two.stdout + two.stderr
+    wrong = rlkit(folder, *shorter, "algo.temperature=0")
+    assert wrong.returncode == 2
+    assert "algo.temperature=0" in wrong.stderr + wrong.stdout
+
+
+def test_an_extension_that_cannot_be_imported_is_named(folder: Path):
+    failed = rlkit(folder, "algo=rwr", extensions="my_agol")
+    assert failed.returncode == 2
+    assert "importing my_agol failed" in failed.stderr + failed.stdout
+
+
+def test_the_example_has_sixty_lines_of_code_or_fewer():
+    code = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert code is not None
+    assert len([line for line in code[1].splitlines() if line.strip()]) <= 60
+
+
+def test_a_name_that_is_taken_is_refused():
+    with pytest.raises(ConfigError, match="already"):
+        extend("a2c", PPOConfig, "x.Y")
+    with pytest.raises(ConfigError, match="name: str = 'other'"):
+        extend("other", PPOConfig, "x.Y")
