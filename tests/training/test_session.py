@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from rlkit.config.schema import SCHEMAS
 from rlkit.errors import DivergedError, EnvError
 from rlkit.results.folder import read_rows
 from rlkit.training import session as session_module
@@ -122,11 +123,13 @@ def test_an_environment_that_fails_is_reported_and_leaves_the_last_checkpoint(ti
         session(tmp_path / "s", overrides)
 
 
-def test_golden_first_losses(tiny: list[str], tmp_path: Path):
+GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
+FAST = ["frames=512", "num_envs=4", "log.every_frames=1", "eval.episodes=2", "eval.periodic_episodes=2"]
+
+
+@pytest.mark.parametrize("algo", [name for name in sorted(SCHEMAS["algo"]) if name != "random"])
+def test_golden_first_losses(algo: str, tmp_path: Path):
     """Numbers of seed 0. A change that should not alter learning keeps them."""
-    session(tmp_path / "s", [*tiny, "log.every_frames=128"])
-    rows = read_rows(tmp_path / "s" / "metrics.jsonl")[:3]
-    found = [[round(row[f"train/{name}"], 4) for name in ("policy_loss", "value_loss", "entropy")] for row in rows]
-    golden = json.loads((Path(__file__).parent / "golden_ppo.json").read_text())
-    for mine, theirs in zip(found, golden, strict=True):
-        assert mine == pytest.approx(theirs, abs=2e-3)
+    session(tmp_path / "s", [f"algo={algo}", "env=cartpole", "~tuned", *FAST])
+    row = read_rows(tmp_path / "s" / "metrics.jsonl")[0]
+    assert {name: row[f"train/{name}"] for name in GOLDEN[algo]} == pytest.approx(GOLDEN[algo], abs=2e-3)
