@@ -44,6 +44,8 @@ class EnvSpec:
     action: Space[Any]
     max_episode_steps: int | None
     reward_threshold: float | None
+    stack: int = 1
+    """Pictures that one observation holds, the newest last."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from rlkit.algos.base import Setting
 from rlkit.algos.table import build
 from rlkit.config.algo import AlgoConfig
 from rlkit.config.net import MLPConfig, NetConfig
+from rlkit.config.schema import SCHEMAS
 from rlkit.envs.make import make
 from rlkit.envs.vector import VectorEnv
-from rlkit.memory.rollout import RolloutMemory
+from rlkit.memory import build as memory
 from rlkit.training.collect import Collector
 from rlkit.types import Rollout, Update
 
@@ -26,6 +27,7 @@ class Loop:
         num_envs: int = 4,
         frames: int = 10_000,
         net: NetConfig | None = None,
+        memory_name: str | None = None,
         **kwargs: object,
     ) -> None:
         kind = kwargs.pop("vectorization", "auto")
@@ -46,7 +48,13 @@ class Loop:
                 acting=seeding.stream(0, "acting"),
             ),
         )
-        self.memory = RolloutMemory(seeding.stream(0, "minibatches"), cpu)
+        self.memory = memory.build(
+            SCHEMAS["memory"][memory_name or cfg.memories[0]](),
+            spec,
+            total_frames=frames,
+            rng=seeding.stream(0, "minibatches"),
+            device=cpu,
+        )
         self.collector = Collector(self.envs, self.algo)
         self.frames = 0
 
@@ -60,4 +68,8 @@ class Loop:
     def learn(self) -> list[Update]:
         """A rollout and its updates."""
         self.rollout()
-        return [self.algo.update(batch) for batch in self.algo.batches(self.memory)]
+        updates = []
+        for batch in self.algo.batches(self.memory):
+            updates.append(self.algo.update(batch))
+            self.memory.feedback(batch, updates[-1])
+        return updates

@@ -1,5 +1,6 @@
 """What every algorithm of the table keeps to."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -8,68 +9,109 @@ import torch
 
 from rlkit.algos.table import ALGORITHMS
 from rlkit.config import algo as configs
+from rlkit.config.off_policy import OffPolicyConfig
 from rlkit.config.schema import SCHEMAS
+from rlkit.errors import ConfigError
 from rlkit.training import session as session_module
 from tests.algos.loop import Loop
 from tests.training.runs import StopAfter, session, traces
 
-CONFIGS = {name: getattr(configs, name) for name in ALGORITHMS}
+CONFIGS = {cls.__name__: cls for cls in SCHEMAS["algo"].values()}
+POLICY_GRADIENTS = [name for name, cls in CONFIGS.items() if issubclass(cls, configs.PolicyGradientConfig)]
 LEARNERS = [name for name in CONFIGS if name != "RandomConfig"]
 SPACES = {
     "discrete": "CartPole-v1",
     "continuous": "Pendulum-v1",
     "dictionary": "tests.envs.chain:Switches-v0",
 }
+TAKES = {
+    "SARSAConfig": ["discrete"],
+    "DQNConfig": ["discrete"],
+    "SACConfig": ["discrete", "continuous"],
+    "CrossQConfig": ["discrete", "continuous"],
+    "TD3Config": ["continuous"],
+}
+PAIRS = [(name, space) for name in CONFIGS for space in TAKES.get(name, SPACES)]
 TINY = ["frames=1500", "num_envs=4", "net.hidden=[16,16]", "eval.episodes=2", "eval.periodic_episodes=2"]
 TINY += ["checkpoint.every_frames=200"]
+SOON = {"learning_starts": 8, "batch_size": 16, "train_every_frames": 2}
+
+
+def config(name: str, **kwargs):
+    cls = CONFIGS[name]
+    return cls(**(SOON if issubclass(cls, OffPolicyConfig) else {}), **kwargs)
+
+
+def learnt(loop: Loop) -> list:
+    """The updates of the first rollouts that brought some."""
+    for _ in range(20):
+        if updates := loop.learn():
+            return updates
+    return []
 
 
 def test_the_schemas_and_the_table_name_the_same_algorithms():
-    assert {cls.__name__ for cls in SCHEMAS["algo"].values()} == set(ALGORITHMS)
+    assert set(CONFIGS) == set(ALGORITHMS)
 
 
-@pytest.mark.parametrize("space", SPACES)
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(("name", "space"), PAIRS)
 def test_actions_and_updates_have_their_shapes(name: str, space: str):
-    loop = Loop(SPACES[space], CONFIGS[name]())
-    for explore in (True, False):
-        action = loop.algo.act(loop.envs.obs, frames=0, explore=explore).action
-        assert len(action) == 4
-        assert loop.envs.backend.action.contains(loop.envs.to_env(action)[0])
-    updates = loop.learn()
-    metrics = [u.metrics for u in updates if u.metrics]
-    if name in LEARNERS:
+    loop = Loop(SPACES[space], config(name))
+    for frames in (0, 100):  # drawn at random while an off-policy algorithm warms up
+        for explore in (True, False):
+            action = loop.algo.act(loop.envs.obs, frames=frames, explore=explore).action
+            assert len(action) == 4
+            assert loop.envs.backend.action.contains(loop.envs.to_env(action)[0])
+    metrics = [u.metrics for u in learnt(loop) if u.metrics]
+    if name in POLICY_GRADIENTS:
         assert {"policy_loss", "entropy", "learning_rate", "grad_norm"} <= metrics[-1].keys()
+    if name in LEARNERS:
         assert all(np.isfinite(float(v)) for v in metrics[-1].values() if v is not None)
 
 
-@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
-@pytest.mark.parametrize("name", LEARNERS)
-def test_the_gradient_reaches_every_parameter(name: str, env_id: str):
-    loop = Loop(env_id, CONFIGS[name](ent_coef=0.01))
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name in TAKES])
+def test_actions_that_it_does_not_take_are_refused(name: str):
+    for space in set(SPACES) - set(TAKES[name]):
+        with pytest.raises(ConfigError, match=r"takes .*\n  use"):
+            Loop(SPACES[space], config(name))
+
+
+@pytest.mark.parametrize(("name", "space"), [pair for pair in PAIRS if pair[0] in LEARNERS])
+def test_the_gradient_reaches_every_parameter(name: str, space: str):
+    if space == "dictionary":
+        return
+    loop = Loop(SPACES[space], config(name, **({"ent_coef": 0.01} if name in POLICY_GRADIENTS else {})))
     before = {key: w.clone() for key, w in loop.algo.weights().items()}
-    loop.learn()
+    for _ in range(6):  # the policy may be updated later than the critics
+        loop.learn()
     moved = {key: not torch.equal(w, before[key]) for key, w in loop.algo.weights().items()}
     assert all(moved.values()), moved
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_state_and_weights_move_to_another_instance(name: str):
-    one, other = (Loop("CartPole-v1", CONFIGS[name]()) for _ in range(2))
-    one.learn()
+    env_id = SPACES[TAKES.get(name, ["discrete"])[0]]
+    one, other = (Loop(env_id, config(name)) for _ in range(2))
+    learnt(one)
     other.algo.load_weights({key: w.clone() for key, w in one.algo.weights().items()})
-    other.algo.load_state_dict(one.algo.state_dict())
-    obs = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
-    one.algo.rng, other.algo.rng = np.random.default_rng(1), np.random.default_rng(1)
+    other.algo.load_state_dict(copy.deepcopy(one.algo.state_dict()))
+    obs = np.random.default_rng(0).normal(size=(4, *one.envs.obs.shape[1:])).astype(np.float32)
+    for loop in (one, other):
+        loop.algo.rng = np.random.default_rng(1)
     for explore in (True, False):
-        actions = [loop.algo.act(obs, frames=0, explore=explore).action for loop in (one, other)]
+        actions = [loop.algo.act(obs, frames=100, explore=explore).action for loop in (one, other)]
         np.testing.assert_array_equal(*actions)
 
 
 @pytest.mark.parametrize("algo", sorted(SCHEMAS["algo"]))
 def test_a_resumed_run_equals_one_that_never_stopped(algo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(session_module, "WATCH_SECONDS", -1)
-    overrides = [f"algo={algo}", *TINY]
+    overrides = [f"algo={algo}", "env=pendulum" if algo == "td3" else "env=cartpole", "~tuned", *TINY]
+    if issubclass(SCHEMAS["algo"][algo], OffPolicyConfig):
+        overrides += ["algo.learning_starts=100", "algo.batch_size=16", "algo.train_every_frames=3"]
+        overrides += ["memory.buffer_size=700"]  # the ring goes round
+    if algo == "crossq":
+        overrides += ["critic_net.hidden=[16]"]
     session(tmp_path / "whole", overrides)
     stop = StopAfter(500)
     session(tmp_path / "halves", overrides, watcher=stop, stop=stop)

@@ -102,5 +102,5 @@ def test_priorities_follow_the_advantage_of_the_step_before():
 
 
 def test_a_recurrent_net_is_refused_before_anything_begins():
-    with pytest.raises(ConfigError, match=r"a2c_sil replays single steps.*\n.*accepted: mlp"):
+    with pytest.raises(ConfigError, match=r"a2c_sil learns from single steps.*\n.*accepted: mlp"):
         compose(["algo=a2c_sil", "net=gru"])

@@ -7,7 +7,7 @@ from rlkit import compose
 from rlkit.config.algo import PPOConfig
 from rlkit.config.net import MLPConfig
 from rlkit.config.run import slug
-from rlkit.config.schema import conf_dir, to_yaml
+from rlkit.config.schema import SCHEMAS, conf_dir, to_yaml
 from rlkit.errors import ConfigError
 
 
@@ -31,10 +31,22 @@ def test_every_algorithm_composes_with_every_environment(algo: str, env: str):
 @pytest.mark.parametrize("net", choices("net"))
 @pytest.mark.parametrize("algo", choices("algo"))
 def test_every_algorithm_composes_with_every_net(algo: str, net: str):
-    if algo.endswith("_sil") and net in ("gru", "lstm"):
-        return  # refused; tests/algos/test_sil.py
-    name = {"gru": "recurrent", "lstm": "recurrent"}.get(net, net.split("_")[0])
-    assert compose([f"algo={algo}", f"net={net}"]).net.name == name
+    name = {"gru": "recurrent", "lstm": "recurrent", "crossq_critic": "mlp"}.get(net, net.split("_")[0])
+    if name == "recurrent" and not SCHEMAS["algo"][algo].takes_sequences:
+        with pytest.raises(ConfigError, match="learns from single steps"):
+            compose([f"algo={algo}", f"net={net}"])
+    else:
+        assert compose([f"algo={algo}", f"net={net}"]).net.name == name
+
+
+@pytest.mark.parametrize("memory", choices("memory"))
+@pytest.mark.parametrize("algo", choices("algo"))
+def test_every_algorithm_composes_with_its_memories_alone(algo: str, memory: str):
+    if memory in SCHEMAS["algo"][algo].memories:
+        assert compose([f"algo={algo}", f"memory={memory}"]).memory.name == memory
+    else:
+        with pytest.raises(ConfigError, match=f"memory={memory} is not for {algo}"):
+            compose([f"algo={algo}", f"memory={memory}"])
 
 
 @pytest.mark.parametrize("tuned", choices("tuned"))

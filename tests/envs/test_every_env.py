@@ -55,7 +55,7 @@ def test_the_facts_of_a_run_are_kept(tiny: list[str]):
     assert (env["backend"], env["reward_threshold"], env["max_episode_steps"]) == ("native", 475.0, 500)
     assert env["frame_skip"] == 1
     assert "rlkit resets" in env["autoreset"]
-    assert read_json(folder / "run.json")["rollout_mb"] > 0
+    assert read_json(folder / "run.json")["memory_mb"] > 0
 
 
 def test_a_rollout_that_does_not_fit_says_what_to_change(tmp_path: Path):

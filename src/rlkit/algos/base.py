@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from rlkit.config.algo import AlgoConfig
     from rlkit.config.net import NetConfig
-    from rlkit.memory.rollout import RolloutMemory
     from rlkit.types import Array
 
 
@@ -68,8 +67,8 @@ class Algorithm(ABC):
         return rollout
 
     @abstractmethod
-    def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
-        """The batches to update on after each rollout."""
+    def batches(self, memory: Any) -> Iterator[Batch]:
+        """The batches to update on after each rollout, from the memory that the config's `memories` name."""
 
     @abstractmethod
     def update(self, batch: Batch) -> Update:

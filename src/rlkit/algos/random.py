@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from gymnasium import spaces
-
 from rlkit.algos.base import Algorithm, Setting
+from rlkit.maths.exploration import uniform
 from rlkit.types import Action, Batch, State, Update
 
 if TYPE_CHECKING:
@@ -25,7 +23,6 @@ class Random(Algorithm):
     def __init__(self, cfg: RandomConfig, setting: Setting) -> None:
         super().__init__(cfg, setting)
         self.cfg = cfg
-        self.space = setting.spec.action
 
     @property
     def rollout_steps(self) -> int:
@@ -34,15 +31,7 @@ class Random(Algorithm):
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
         """Uniform, also where the mode is asked for: every action is as likely as any other."""
-        space, rows = self.space, len(obs)
-        if isinstance(space, spaces.Box):
-            shape = (rows, int(np.prod(space.shape)))
-            return Action(self.rng.uniform(-1, 1, shape).astype(np.float32))
-        if isinstance(space, spaces.Discrete):
-            return Action(self.rng.integers(space.n, size=rows))
-        if isinstance(space, spaces.MultiDiscrete):
-            return Action(self.rng.integers(space.nvec.reshape(-1), size=(rows, space.nvec.size)))
-        return Action(self.rng.integers(2, size=(rows, int(np.prod(space.shape or ())))))
+        return Action(uniform(self.spec.action, len(obs), self.rng))
 
     def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
         """None."""

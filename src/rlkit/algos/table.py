@@ -15,6 +15,11 @@ ALGORITHMS = {
     "A2CConfig": "rlkit.algos.a2c.A2C",
     "A2CSILConfig": "rlkit.algos.sil.SelfImitation",
     "ReinforceConfig": "rlkit.algos.reinforce.Reinforce",
+    "SARSAConfig": "rlkit.algos.sarsa.SARSA",
+    "DQNConfig": "rlkit.algos.dqn.DQN",
+    "SACConfig": "rlkit.algos.sac.SAC",
+    "CrossQConfig": "rlkit.algos.sac.SAC",
+    "TD3Config": "rlkit.algos.td3.TD3",
     "RandomConfig": "rlkit.algos.random.Random",
 }
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from rlkit.config.checks import Checked, Whole
 from rlkit.config.learning import OptimizerConfig, ScheduleConfig
+from rlkit.config.memory import MemoryConfig
 from rlkit.config.net import NetConfig, RecurrentConfig
 from rlkit.errors import ConfigError
 
@@ -16,6 +17,10 @@ class AlgoConfig(Checked):
     """What every algorithm has."""
 
     prefix = "algo."
+    takes_sequences: ClassVar[bool] = False
+    """Whether recurrent nets can be trained."""
+    memories: ClassVar[tuple[str, ...]] = ("rollout",)
+    """Memories that it learns from."""
 
     name: str
     gamma: float = 0.99
@@ -24,8 +29,19 @@ class AlgoConfig(Checked):
     def __post_init__(self) -> None:
         self.real("gamma", low=0, high=1)
 
-    def fits(self, net: NetConfig) -> None:
-        """Raise a `ConfigError` where this algorithm cannot learn with a net."""
+    def fits(self, net: NetConfig, memory: MemoryConfig) -> None:
+        """Check that the algorithm can learn with this net and from this memory.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        if isinstance(net, RecurrentConfig) and not self.takes_sequences:
+            raise ConfigError(
+                f"net={net.name}: {self.name} learns from single steps, and a recurrent net needs sequences\n"
+                "  accepted: mlp, conv, impala or sequential"
+            )
+        if memory.name not in self.memories:
+            raise ConfigError(f"memory={memory.name} is not for {self.name}\n  accepted: {' or '.join(self.memories)}")
 
     def scheduled(self, *keys: str) -> None:
         """Check the schedules of keys, once the keys have been checked."""
@@ -36,6 +52,8 @@ class AlgoConfig(Checked):
 @dataclass(kw_only=True)
 class PolicyGradientConfig(AlgoConfig):
     """What algorithms with a policy, a value and one optimiser have."""
+
+    takes_sequences: ClassVar[bool] = True
 
     learning_rate: float = 3e-4
     """Step size of the optimiser at the first frame."""
@@ -157,34 +175,22 @@ class SILConfig(Checked):
 class A2CSILConfig(A2CConfig):
     """A2C with self-imitation."""
 
+    takes_sequences: ClassVar[bool] = False
+
     name: str = "a2c_sil"
     sil: SILConfig = field(default_factory=SILConfig)
     """The self-imitation part."""
-
-    def fits(self, net: NetConfig) -> None:
-        """See `AlgoConfig`."""
-        _without_memory(self.name, net)
 
 
 @dataclass(kw_only=True)
 class PPOSILConfig(PPOConfig):
     """PPO with self-imitation."""
 
+    takes_sequences: ClassVar[bool] = False
+
     name: str = "ppo_sil"
     sil: SILConfig = field(default_factory=SILConfig)
     """The self-imitation part."""
-
-    def fits(self, net: NetConfig) -> None:
-        """See `AlgoConfig`."""
-        _without_memory(self.name, net)
-
-
-def _without_memory(algo: str, net: NetConfig) -> None:
-    if isinstance(net, RecurrentConfig):
-        raise ConfigError(
-            f"net={net.name}: {algo} replays single steps, and a recurrent net needs sequences\n"
-            "  accepted: mlp, conv, impala or sequential"
-        )
 
 
 @dataclass(kw_only=True)
@@ -208,6 +214,8 @@ class RandomConfig(AlgoConfig):
     """Actions drawn uniformly, nothing learnt."""
 
     name: str = "random"
+    takes_sequences: ClassVar[bool] = True
+
     n_steps: Whole = 128
     """Steps per environment between two looks at the schedule of logs and evaluations."""
 

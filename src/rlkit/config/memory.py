@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from rlkit.config.checks import Checked
+from rlkit.config.checks import Checked, Whole
+from rlkit.config.learning import ScheduleConfig
 
 
 @dataclass(kw_only=True)
@@ -21,3 +22,40 @@ class RolloutConfig(MemoryConfig):
     """Holds one rollout, the data of the policy that is about to be updated."""
 
     name: str = "rollout"
+
+
+@dataclass(kw_only=True)
+class ReplayConfig(MemoryConfig):
+    """Holds the latest transitions, and draws from them evenly."""
+
+    name: str = "replay"
+    buffer_size: Whole = 100_000
+    """Transitions held, over all environments; the oldest make room."""
+    combined: bool = False
+    """Put the newest transitions into every batch (Zhang & Sutton 2017, arXiv:1712.01275)."""
+    on_disk: bool = False
+    """Keep observations in a memory-mapped file in the session's folder instead of the working memory."""
+    save: bool = True
+    """Save the contents with every checkpoint. Without them a resumed run begins with an empty memory, and does not
+    equal one that never stopped."""
+
+    def __post_init__(self) -> None:
+        self.whole("buffer_size", low=2)
+
+
+@dataclass(kw_only=True)
+class PrioritizedConfig(ReplayConfig):
+    """Draws transitions by the size of their last error (Schaul et al. 2016, arXiv:1511.05952)."""
+
+    name: str = "prioritized"
+    alpha: float = 0.6
+    """Exponent of the priorities: 0 draws evenly, 1 in proportion."""
+    beta: float = 0.4
+    """Exponent of the importance weights: 1 undoes the priorities' bias in full."""
+    beta_schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(kind="linear", end=1.0))
+    """How it moves; by default it rises to 1 at the last frame."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.real("alpha", "beta", low=0, high=1)
+        self.beta_schedule.check("memory.beta", self.beta)

@@ -33,6 +33,8 @@ class NetConfig(Checked):
     """Gain of the policy's last layer: 0.01 begins nearly uniform."""
     value_gain: float = 1.0
     """Gain of the last layer of values."""
+    noisy: bool = False
+    """Learnt noise in the linear layers (Fortunato et al. 2018, arXiv:1706.10295), for algorithms of action values."""
 
     def __post_init__(self) -> None:
         self.real("hidden_gain", "policy_gain", "value_gain", low=0)
@@ -55,10 +57,15 @@ class MLPConfig(NetConfig):
     """After each hidden layer. tanh and relu without layer norm or a shared trunk run on the fast dense core."""
     layer_norm: bool = False
     """Normalise each hidden layer before its activation (Ba et al. 2016, arXiv:1607.06450)."""
+    batch_renorm: bool = False
+    """Batch renormalisation of the input and after each activation (Ioffe 2017; CrossQ has it)."""
+    warmup_updates: Whole = 100_000
+    """Of batch renormalisation: updates as plain batch normalisation, before the corrections are let in."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.widths("hidden")
+        self.whole("warmup_updates", low=0)
 
 
 @dataclass(kw_only=True)

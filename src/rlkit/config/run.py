@@ -105,7 +105,7 @@ class RunConfig(Checked):
             raise self.reject("device", "auto, cpu, mps, cuda, or cuda:<number>")
         for net in (self.net, self.critic_net):
             if net is not None:
-                self.algo.fits(net)
+                self.algo.fits(net, self.memory)
         if self.name is None:
             self.name = f"{self.algo.name}_{slug(self.env.today)}"
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", self.name):

@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from rlkit import extending
-from rlkit.config import algo, complaints, env, memory, net, run, search
+from rlkit.config import algo, complaints, env, memory, net, off_policy, run, search
 from rlkit.errors import ConfigError, RunFolderError
 
 SCHEMAS: dict[str, dict[str, type]] = {
@@ -27,6 +27,11 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "a2c": algo.A2CConfig,
         "a2c_sil": algo.A2CSILConfig,
         "reinforce": algo.ReinforceConfig,
+        "sarsa": off_policy.SARSAConfig,
+        **dict.fromkeys(("dqn", "ddqn", "ddqn_per", "rainbow"), off_policy.DQNConfig),
+        "sac": off_policy.SACConfig,
+        "crossq": off_policy.CrossQConfig,
+        "td3": off_policy.TD3Config,
         "random": algo.RandomConfig,
     },
     "env": {"env": env.EnvConfig},
@@ -37,7 +42,11 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "recurrent": net.RecurrentConfig,
         "sequential": net.SequentialConfig,
     },
-    "memory": {"rollout": memory.RolloutConfig},
+    "memory": {
+        "rollout": memory.RolloutConfig,
+        "replay": memory.ReplayConfig,
+        "prioritized": memory.PrioritizedConfig,
+    },
     "search": {"search": search.SearchConfig},
 }
 """Group -> schema name -> dataclass. The groups are stored as `schema/<group>`, so `algo=` lists algorithms only."""

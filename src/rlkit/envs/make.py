@@ -297,6 +297,7 @@ def _spec(cfg: EnvConfig, registered: Any, backend: Backend) -> EnvSpec:
         action=backend.action,
         max_episode_steps=limit,
         reward_threshold=registered.reward_threshold,
+        stack=int(cfg.atari.stack if cfg.atari_game is not None else cfg.frame_stack),
     )
 
 

@@ -1,12 +1,19 @@
-"""Policies over action values `Q [N, A]` that try out what they do not think best."""
+"""Actions that try out what is not thought best: over action values `Q [N, A]`, and over whole action spaces."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from gymnasium import spaces
+
+from rlkit.maths.schedules import scheduled
 
 if TYPE_CHECKING:
+    from gymnasium import Space
+
+    from rlkit.config.off_policy import ValueExploration
     from rlkit.types import Array, Floats
 
 
@@ -27,3 +34,37 @@ def boltzmann(q: Floats, temperature: float, rng: np.random.Generator) -> Array:
     A temperature of 0 is the best action.
     """
     return np.asarray((q + temperature * rng.gumbel(size=q.shape)).argmax(-1))
+
+
+def uniform(space: Space[Any], rows: int, rng: np.random.Generator) -> Array:
+    """Actions `[rows, ...]` drawn evenly; continuous ones over their bounds, and over [-1, 1] where they have none."""
+    if isinstance(space, spaces.Box):
+        return rng.uniform(-1, 1, (rows, math.prod(space.shape))).astype(np.float32)
+    if isinstance(space, spaces.Discrete):
+        return rng.integers(space.n, size=rows)
+    if isinstance(space, spaces.MultiDiscrete):
+        return rng.integers(space.nvec.reshape(-1), size=(rows, space.nvec.size))
+    return rng.integers(2, size=(rows, math.prod(space.shape or ())))
+
+
+def explore_values(q: Floats, cfg: ValueExploration, frames: int, total_frames: int, rng: np.random.Generator) -> Array:
+    """Actions `[N]` by the exploration that a config asks for, where its schedule stands."""
+    if cfg.kind == "boltzmann":
+        temperature = scheduled(cfg.temperature, cfg.temperature_schedule, frames, total_frames)
+        return boltzmann(q, temperature, rng)
+    return epsilon_greedy(q, scheduled(cfg.epsilon, cfg.epsilon_schedule, frames, total_frames), rng)
+
+
+def policy_over(q: Floats, cfg: ValueExploration, frames: int, total_frames: int) -> Floats:
+    """The probabilities `[N, A]` with which `explore_values` draws."""
+    best: Floats = np.eye(q.shape[1], dtype=np.float32)[q.argmax(-1)]
+    if cfg.kind == "epsilon_greedy":
+        epsilon = scheduled(cfg.epsilon, cfg.epsilon_schedule, frames, total_frames)
+        mixed: Floats = (1 - epsilon) * best + epsilon / q.shape[1]
+        return mixed
+    temperature = scheduled(cfg.temperature, cfg.temperature_schedule, frames, total_frames)
+    if temperature == 0:
+        return best
+    weight = np.exp((q - q.max(-1, keepdims=True)) / temperature)
+    share: Floats = weight / weight.sum(-1, keepdims=True)
+    return share

@@ -21,6 +21,11 @@ class SumTree:
         self.leaves = 1 << max(0, capacity - 1).bit_length()
         self.nodes = np.zeros(2 * self.leaves)
 
+    @staticmethod
+    def bytes(capacity: int) -> int:
+        """What a tree takes."""
+        return 2 * 8 << max(0, capacity - 1).bit_length()
+
     @property
     def total(self) -> float:
         """The sum of all."""

@@ -20,10 +20,12 @@ from rlkit.config.net import (
 from rlkit.errors import ConfigError
 from rlkit.nets.batch_renorm import BatchRenorm
 from rlkit.nets.dense import Dense
+from rlkit.nets.noisy import NoisyLinear
 from rlkit.nets.recurrent import Memory, Recurrent, Remembering
 from rlkit.nets.traced import Heads, Traced
 
 if TYPE_CHECKING:
+    import numpy as np
     from gymnasium import Space
     from torch import Tensor
 
@@ -57,8 +59,10 @@ class Net(Protocol):
     def views(self, flat: Tensor) -> Mapping[str, Tensor]:
         """The parameters' ordinary names and shapes in a tensor `[size]` that is laid out like the slot's."""
 
-    def tape(self, x: Tensor) -> tuple[Sequence[Tensor], Back]:
+    def tape(self, x: Tensor, *, frozen: bool = False) -> tuple[Sequence[Tensor], Back]:
         """Forward of `x [B, I]`: each network's output `[B, O_k]` without gradient, and `back`.
+
+        Normalisations use the batch and move their running statistics, unless `frozen`: then they use these.
 
         `back(d_outs, params=True, inputs=False)` takes the gradient at each output, adds to the flat gradient (the
         first one after a step overwrites) and returns the gradient at `x` where `inputs` asks for it. One call a tape.
@@ -66,6 +70,12 @@ class Net(Protocol):
 
     def infer(self, x: Array, k: int) -> Floats:
         """Output `[B, O_k]` of network `k`, outside of any learning; `x` is a NumPy array."""
+
+    def stir(self, rng: np.random.Generator | None) -> None:
+        """Draw the noise of noisy layers anew; None takes it away."""
+
+    def buffers(self) -> dict[str, Tensor]:
+        """Running statistics, by name."""
 
     def state_dict(self) -> dict[str, Tensor]:
         """Ordinary names and shapes, `actor.0.weight [H, I]`; running statistics too."""
@@ -106,7 +116,8 @@ def build(cfg: NetConfig, outputs: Mapping[str, Output], observation: Space[Any]
     else:
         bodies = [TRUNKS[type(cfg)](cfg, shape) for _ in (outputs if not cfg.shared else [None])]
         width = bodies[0][1]
-        heads: dict[str, nn.Module] = {name: nn.Linear(width, output.width) for name, output in outputs.items()}
+        linear = NoisyLinear if cfg.noisy else nn.Linear
+        heads: dict[str, nn.Module] = {name: linear(width, output.width) for name, output in outputs.items()}
         trunks = [trunk for trunk, _ in bodies]
         if isinstance(cfg, RecurrentConfig):
             net = Recurrent(Remembering(trunks, heads))
@@ -119,7 +130,7 @@ def build(cfg: NetConfig, outputs: Mapping[str, Output], observation: Space[Any]
 def _initialise(net: Net, cfg: NetConfig, gains: dict[str, float], generator: torch.Generator) -> None:
     """First weights; a network's last weight is that with its name and the highest number."""
     state = net.state_dict()
-    weights = [key for key, value in state.items() if value.dim() > 1]
+    weights = [key for key, value in state.items() if value.dim() > 1 and "weight" in key]
     last = {[key for key in weights if name in key.split(".")][-1]: gain for name, gain in gains.items()}
     for key, value in state.items():
         if "bias" in key:
@@ -153,17 +164,25 @@ FIRST: dict[str, Callable[[Tensor, float, torch.Generator], Any]] = {
 # Trunks: from an observation to features, and how many. A head follows.
 
 
-def _layers(inputs: int, hidden: Sequence[int], activation: str, layer_norm: bool = False) -> list[nn.Module]:
+def _layers(inputs: int, hidden: Sequence[int], activation: str, noisy: bool) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for width in hidden:
-        layers += [nn.Linear(inputs, width), *([nn.LayerNorm(width)] if layer_norm else []), ACTIVATIONS[activation]()]
+        layers += [(NoisyLinear if noisy else nn.Linear)(inputs, width), ACTIVATIONS[activation]()]
         inputs = width
     return layers
 
 
 def _mlp(cfg: MLPConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
-    layers = _layers(shape[0], cfg.hidden, cfg.activation, cfg.layer_norm)
-    return nn.Sequential(*layers), [*shape, *cfg.hidden][-1]
+    layers: list[nn.Module] = []
+    inputs, warmup = shape[0], int(cfg.warmup_updates)
+    if cfg.batch_renorm:
+        layers.append(BatchRenorm(inputs, warmup_updates=warmup))
+    for width in cfg.hidden:
+        linear, activation = _layers(inputs, [width], cfg.activation, cfg.noisy)
+        layers += [linear, *([nn.LayerNorm(width)] if cfg.layer_norm else []), activation]
+        layers += [BatchRenorm(width, warmup_updates=warmup)] if cfg.batch_renorm else []
+        inputs = width
+    return nn.Sequential(*layers), inputs
 
 
 class Scale(nn.Module):
@@ -181,7 +200,7 @@ def _conv(cfg: ConvConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
     for out, kernel, stride in zip(cfg.channels, cfg.kernels, cfg.strides, strict=True):
         layers += [nn.Conv2d(channels, out, kernel, stride), activation()]
         channels = out
-    return _connected(layers, shape, cfg.hidden, cfg.activation)
+    return _connected(layers, shape, cfg.hidden, cfg.activation, cfg.noisy)
 
 
 class Residual(nn.Module):
@@ -205,20 +224,20 @@ def _impala(cfg: ImpalaConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
         layers += [nn.Conv2d(channels, out, 3, padding=1), nn.MaxPool2d(3, stride=2, padding=1)]
         layers += [Residual(out) for _ in range(int(cfg.blocks))]
         channels = out
-    return _connected([*layers, nn.ReLU()], shape, cfg.hidden, "relu")
+    return _connected([*layers, nn.ReLU()], shape, cfg.hidden, "relu", cfg.noisy)
 
 
 def _connected(
-    layers: list[nn.Module], shape: tuple[int, ...], hidden: Sequence[int], activation: str
+    layers: list[nn.Module], shape: tuple[int, ...], hidden: Sequence[int], activation: str, noisy: bool
 ) -> tuple[nn.Module, int]:
     """Fully connected layers behind convolutions."""
     body = nn.Sequential(*layers, nn.Flatten())
     features = _shape_after(body, torch.zeros(1, *shape, dtype=torch.uint8), "net.kernels").shape[1]
-    return nn.Sequential(*body, *_layers(features, hidden, activation)), [features, *hidden][-1]
+    return nn.Sequential(*body, *_layers(features, hidden, activation, noisy)), [features, *hidden][-1]
 
 
 def _recurrent(cfg: RecurrentConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
-    encoder = nn.Sequential(*_layers(shape[0], cfg.hidden, cfg.activation))
+    encoder = nn.Sequential(*_layers(shape[0], cfg.hidden, cfg.activation, cfg.noisy))
     width = int(cfg.width)
     return Memory(encoder, [*shape, *cfg.hidden][-1], cfg.cell, width, int(cfg.layers)), width
 

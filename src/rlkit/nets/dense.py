@@ -67,7 +67,8 @@ class Dense:
     @staticmethod
     def covers(cfg: MLPConfig) -> bool:
         """Whether the dense core can stand for this config."""
-        return cfg.activation in ("tanh", "relu") and not cfg.layer_norm and not cfg.shared
+        plain = not (cfg.layer_norm or cfg.batch_renorm or cfg.shared or cfg.noisy)
+        return plain and cfg.activation in ("tanh", "relu")
 
     def bind(self, slot: Slot) -> None:
         """See `Net.bind`."""
@@ -97,7 +98,7 @@ class Dense:
             start += o * i + o
         return weights, biases
 
-    def tape(self, x: Tensor) -> tuple[Sequence[Tensor], Back]:
+    def tape(self, x: Tensor, *, frozen: bool = False) -> tuple[Sequence[Tensor], Back]:
         """See `Net.tape`. One tape a batch size is live at a time; using an older one raises."""
         scratch = self.scratch.get(len(x))
         if scratch is None:
@@ -158,6 +159,13 @@ class Dense:
                 views[f"{name}.{2 * layer}.weight"] = weights[layer][k, :rows]
                 views[f"{name}.{2 * layer}.bias"] = biases[layer][k, 0, :rows]
         return views
+
+    def stir(self, rng: object) -> None:
+        """See `Net.stir`; nothing to stir."""
+
+    def buffers(self) -> dict[str, Tensor]:
+        """See `Net.buffers`; none."""
+        return {}
 
     def state_dict(self) -> dict[str, Tensor]:
         """See `Net.state_dict`; the entries are views of the flat weight."""

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from rlkit.nets.noisy import NoisyLinear
+
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from rlkit.nets.optim import Slot
@@ -56,6 +59,8 @@ class Traced:
     def __init__(self, module: nn.Module) -> None:
         self.module = module.eval()
         self.size = sum(p.numel() for p in module.parameters())
+        self.learnt = {name for name, _ in module.named_parameters()}
+        self.noisy = [layer for layer in module.modules() if isinstance(layer, NoisyLinear)]
 
     def bind(self, slot: Slot) -> None:
         """See `Net.bind`."""
@@ -76,12 +81,12 @@ class Traced:
             start += p.numel()
         return views
 
-    def tape(self, x: Tensor) -> tuple[Sequence[Tensor], Back]:
+    def tape(self, x: Tensor, *, frozen: bool = False) -> tuple[Sequence[Tensor], Back]:
         """See `Net.tape`."""
         leaf = x.detach()
         if leaf.is_floating_point():
             leaf.requires_grad_()
-        self.module.train()
+        self.module.train(not frozen)
         with torch.enable_grad():
             outs: list[Tensor] = self.module(leaf)
         self.module.eval()
@@ -108,6 +113,15 @@ class Traced:
             rows = torch.as_tensor(x, device=self.slot.weight.device)
             parts = [self.module(rows[i : i + CHUNK])[k] for i in range(0, len(rows), CHUNK)]
             return torch.cat(parts).cpu().numpy()
+
+    def stir(self, rng: np.random.Generator | None) -> None:
+        """See `Net.stir`."""
+        for layer in self.noisy:
+            layer.stir(rng)
+
+    def buffers(self) -> dict[str, Tensor]:
+        """See `Net.buffers`."""
+        return {name: value for name, value in self.module.state_dict().items() if name not in self.learnt}
 
     def state_dict(self) -> dict[str, Tensor]:
         """See `Net.state_dict`."""

@@ -76,7 +76,7 @@ class Display:
         aim = f"solved at {solved:g}" if solved is not None else "no score counts as solved"
         logger.info("{}; {}; frame skip {}; autoreset {}", ends, aim, env["frame_skip"], env["autoreset"].split(":")[0])
         threads = f"{device['threads']} thread{'s' * (device['threads'] > 1)} a session"
-        logger.info("{} ({}), {}, rollout {:.1f} MB", device["name"], device["reason"], threads, facts["rollout_mb"])
+        logger.info("{} ({}), {}, memory {:.1f} MB", device["name"], device["reason"], threads, facts["memory_mb"])
         logger.info("folder {}", self.folder)
 
     def progress(self, progress: Progress) -> None:

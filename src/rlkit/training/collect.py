@@ -10,8 +10,10 @@ import numpy as np
 import psutil
 from gymnasium import spaces
 
+from rlkit.config.memory import MemoryConfig, ReplayConfig
 from rlkit.envs.backends import stored_dtype
 from rlkit.errors import ConfigError
+from rlkit.memory.replay import replay_bytes
 from rlkit.types import Rollout
 
 if TYPE_CHECKING:
@@ -31,19 +33,27 @@ def rollout_bytes(spec: EnvSpec, steps: int) -> int:
     return (steps + 1) * spec.num_envs * held + steps * spec.num_envs * (obs + action + learnt)
 
 
-def check_memory(spec: EnvSpec, steps: int) -> int:
-    """The forecast of `rollout_bytes`, if there is room for it.
+def check_memory(spec: EnvSpec, steps: int, memory: MemoryConfig) -> int:
+    """The bytes that a rollout and a replay memory will take, if there is room for them.
 
     Raises:
         ConfigError: there is not.
     """
-    needed, free = rollout_bytes(spec, steps), psutil.virtual_memory().available
-    if needed > free:
+    rollout, free = rollout_bytes(spec, steps), psutil.virtual_memory().available
+    replay = 0
+    if isinstance(memory, ReplayConfig):
+        replay = replay_bytes(memory, spec)
+        if replay > free and not memory.on_disk:
+            raise ConfigError(
+                f"memory.buffer_size={memory.buffer_size}: so many transitions take {replay / 2**30:.1f} GiB, "
+                f"{free / 2**30:.1f} GiB are free\n  lower it, or set memory.on_disk=true"
+            )
+    if rollout > free:
         raise ConfigError(
-            f"a rollout of {steps} steps of {spec.num_envs} environments takes {needed / 2**30:.1f} GiB, "
+            f"a rollout of {steps} steps of {spec.num_envs} environments takes {rollout / 2**30:.1f} GiB, "
             f"{free / 2**30:.1f} GiB are free\n  lower algo.n_steps or num_envs"
         )
-    return needed
+    return rollout + replay
 
 
 class Collector:

@@ -19,7 +19,7 @@ from rlkit.cores import available_cores
 from rlkit.envs.make import make
 from rlkit.envs.vector import VectorEnv
 from rlkit.errors import CheckpointError, DivergedError, EnvError, RunFolderError
-from rlkit.memory.rollout import RolloutMemory
+from rlkit.memory import build as memory
 from rlkit.results.folder import JsonLines, SessionFolder, read_json, read_rows, write_json, writing
 from rlkit.results.summary import session_result
 from rlkit.results.tensorboard import EventLog
@@ -115,8 +115,16 @@ class Session:
         self.envs = VectorEnv(made.backend, config.env, seed, config.algo.gamma)
         self.algo = agent.build(config, seed, self.spec, device)
         self.minibatches = seeding.stream(seed, "minibatches")
-        self.memory = RolloutMemory(self.minibatches, device)
-        forecast = check_memory(self.spec, self.algo.rollout_steps or (self.spec.max_episode_steps or EPISODE_STEPS))
+        steps = self.algo.rollout_steps or self.spec.max_episode_steps or EPISODE_STEPS
+        forecast = check_memory(self.spec, steps, config.memory)
+        self.memory = memory.build(
+            config.memory,
+            self.spec,
+            total_frames=int(config.frames),
+            rng=self.minibatches,
+            device=device,
+            folder=folder.path,
+        )
         self.collector = Collector(self.envs, self.algo)
         self.evaluator = Evaluator(config.env, seed, self.envs.seen, self.env_threads)
         self.random_return = self.evaluator.random(config.eval.periodic_episodes).mean
@@ -140,7 +148,7 @@ class Session:
         self.timing_file = JsonLines(folder.timing, keep_until=keep)
         self.events = EventLog(folder.path, resumed_at=keep)
         if watcher is not None:
-            watcher.facts(seed, {**agent.facts(made, device, config), "rollout_mb": forecast / 2**20})
+            watcher.facts(seed, {**agent.facts(made, device, config), "memory_mb": forecast / 2**20})
         if newest is None:
             self._save()  # so that whatever happens there is one to go back to
         self.startup_seconds = time.perf_counter() - started

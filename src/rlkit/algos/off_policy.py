@@ -1,0 +1,113 @@
+"""What algorithms that learn from a replay memory share: how much is learnt when, and what is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rlkit.algos.base import Algorithm, Setting
+from rlkit.maths.schedules import scheduled
+from rlkit.nets import optim
+from rlkit.nets.network import Network
+from rlkit.types import Batch, Rollout, State
+
+if TYPE_CHECKING:
+    import torch
+
+    from rlkit.config.off_policy import OffPolicyConfig
+    from rlkit.memory.replay import ReplayMemory
+
+
+class OffPolicy(Algorithm):
+    """Owes `gradient_steps` updates for every `train_every_frames` frames after `learning_starts`.
+
+    A subclass fills `networks` (what is learnt), `targets` (what follows) and `optims`, by name.
+    """
+
+    cfg: OffPolicyConfig
+
+    def __init__(self, cfg: OffPolicyConfig, setting: Setting) -> None:
+        super().__init__(cfg, setting)
+        self.cfg = cfg
+        self.total_frames = setting.total_frames
+        self.networks: dict[str, Network] = {}
+        self.targets: dict[str, Network] = {}
+        self.optims: dict[str, optim.Optimizer] = {}
+        self.frames = self.new_frames = 0
+        self.owed = 0.0
+        self.updates = 0
+        self.last_of_rollout = False
+
+    def optimizer(self, network: Network) -> optim.Optimizer:
+        """The optimiser that the config asks for, on one network."""
+        return optim.build(
+            self.cfg.optimizer,
+            network.flat,
+            learning_rate=self.cfg.learning_rate,
+            max_grad_norm=self.cfg.max_grad_norm,
+            views=network.views,
+        )
+
+    @property
+    def rollout_steps(self) -> int:
+        """As many as give `train_every_frames`, at least one."""
+        return max(1, int(self.cfg.train_every_frames) // self.spec.num_envs)
+
+    def warming_up(self, frames: int) -> bool:
+        """Whether actions are still drawn from the action space."""
+        return frames < int(self.cfg.learning_starts)
+
+    def prepare(self, rollout: Rollout) -> Rollout:
+        """Count the frames, and set the learning rate for the updates that they bring."""
+        cfg = self.cfg
+        self.new_frames = rollout.steps * rollout.num_envs
+        self.frames = rollout.frames + self.new_frames
+        for optimizer in self.optims.values():
+            optimizer.learning_rate = scheduled(
+                cfg.learning_rate, cfg.learning_rate_schedule, rollout.frames, self.total_frames
+            )
+        return rollout
+
+    def batches(self, memory: ReplayMemory) -> Iterator[Batch]:
+        """As many as are owed for the frames after `learning_starts`; the remainder is carried over."""
+        cfg = self.cfg
+        learnt_from = min(self.new_frames, self.frames - int(cfg.learning_starts))
+        if learnt_from <= 0:
+            return
+        self.owed += learnt_from * int(cfg.gradient_steps) / int(cfg.train_every_frames)
+        while self.owed >= 1:
+            self.owed -= 1
+            self.last_of_rollout = self.owed < 1
+            yield memory.sample(int(cfg.batch_size), gamma=cfg.gamma, n_step=int(cfg.n_step))
+
+    def follow(self) -> None:
+        """Move the target networks, where the updates so far say so."""
+        if self.updates % int(self.cfg.target_update_every) == 0:
+            for name, target in self.targets.items():
+                target.follow(self.networks[name], self.cfg.tau)
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """See `Algorithm`."""
+        return {name: w for network in self.networks.values() for name, w in network.state_dict().items()}
+
+    def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
+        """See `Algorithm`."""
+        for network in self.networks.values():
+            network.load_state_dict(weights)
+
+    def state_dict(self) -> State:
+        """Target networks, optimisers, and the updates that are owed."""
+        return {
+            "targets": {name: target.state_dict() for name, target in self.targets.items()},
+            "optims": {name: optimizer.state_dict() for name, optimizer in self.optims.items()},
+            "owed": self.owed,
+            "updates": self.updates,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """See `Algorithm`."""
+        for name, target in self.targets.items():
+            target.load_state_dict(state["targets"][name])
+        for name, optimizer in self.optims.items():
+            optimizer.load_state_dict(state["optims"][name])
+        self.owed, self.updates = state["owed"], state["updates"]

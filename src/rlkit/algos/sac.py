@@ -1,0 +1,246 @@
+"""Soft actor-critic (Haarnoja et al. 2018, arXiv:1812.05905), and CrossQ (Bhatt et al. 2024, arXiv:1902.05605).
+
+The critics move towards `r + discount (min Q'(s', a') - alpha log pi(a'|s'))`, the policy towards
+`min Q(s, a) - alpha log pi(a|s)`, the temperature alpha towards a policy of the entropy `target_entropy`. Actions of a
+Box are `tanh` of a Gaussian, in [-1, 1], and log-probabilities and entropies refer to that action. For Discrete actions
+(Christodoulou 2019, arXiv:1910.07207) all expectations over actions are exact sums.
+
+CrossQ is the same without target networks: the critics see `(s, a)` and `(s', a')` as one batch, whose joint statistics
+normalise both (batch renormalisation), and no gradient flows through the second half. Acting and the policy's loss use
+the running statistics; only that joint pass moves them.
+
+| detail | here |
+|---|---|
+| one update | a step of the critics, and every `policy_delay`-th time one of policy and temperature |
+| temperature's loss | `-log alpha (log pi + target)`, or with alpha in place of log alpha |
+| temperature's bounds | `alpha_min`, `alpha_max` |
+| critics | two, stacked; joined by `twin` |
+| targets | follow after every `target_update_every` updates by `tau` |
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from rlkit.algos.base import Setting
+from rlkit.algos.off_policy import OffPolicy
+from rlkit.config.learning import OptimizerConfig
+from rlkit.config.off_policy import CrossQConfig
+from rlkit.errors import ConfigError
+from rlkit.maths.distributions import Categorical
+from rlkit.maths.exploration import uniform
+from rlkit.maths.noise import Noise
+from rlkit.maths.schedules import scheduled
+from rlkit.maths.squashed import LOG_STD, tanh_gaussian
+from rlkit.nets import optim
+from rlkit.nets.build import Output
+from rlkit.nets.network import Network
+from rlkit.types import Action, Batch, State, Update
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rlkit.config.off_policy import SACConfig
+    from rlkit.types import Array, Rollout
+
+
+class SAC(OffPolicy):
+    """A policy, twin critics and a temperature."""
+
+    cfg: SACConfig
+
+    def __init__(self, cfg: SACConfig, setting: Setting) -> None:
+        super().__init__(cfg, setting)
+        space = setting.spec.action
+        self.continuous = isinstance(space, spaces.Box)
+        if not isinstance(space, spaces.Box | spaces.Discrete):
+            raise ConfigError(
+                f"algo={cfg.name} takes Box and Discrete actions, {setting.spec.id} has {space}\n  use ppo"
+            )
+        self.device = setting.device
+        self.dims = math.prod(space.shape) if isinstance(space, spaces.Box) else int(space.n)
+        critic_net = setting.critic_net or setting.net
+        actor_outputs = {"actor": Output(2 * self.dims if self.continuous else self.dims, setting.net.policy_gain)}
+        width = 1 if self.continuous else self.dims
+        critic_outputs = {name: Output(width, critic_net.value_gain) for name in ("q1", "q2")}
+        sees = state_action(setting, self.dims) if self.continuous else setting.spec.observation
+        self.actor = Network(setting.net, actor_outputs, setting.spec.observation, setting.init, setting.device)
+        self.critic = Network(critic_net, critic_outputs, sees, setting.init, setting.device)
+        self.networks = {"actor": self.actor, "critic": self.critic}
+        self.joint = isinstance(cfg, CrossQConfig)
+        if not self.joint:
+            self.targets = {"critic": self.critic.target()}
+        self.optims = {name: self.optimizer(network) for name, network in self.networks.items()}
+
+        entropy = -float(self.dims) if self.continuous else 0.5 * math.log(self.dims)
+        self.target_entropy = entropy if cfg.target_entropy is None else cfg.target_entropy
+        self.log_alpha = optim.Flat({"log_alpha": 1}, setting.device)
+        self.log_alpha.weight.fill_(math.log(cfg.alpha_init))
+        self.alpha_optim = optim.build(
+            OptimizerConfig(),
+            self.log_alpha,
+            learning_rate=cfg.alpha_lr or cfg.learning_rate,
+            max_grad_norm=None,
+            views=lambda flat: {"log_alpha": flat},
+        )
+        self.noise = Noise(cfg.noise, setting.spec.num_envs, self.dims)
+        self.alpha = torch.full((), cfg.alpha_init if cfg.alpha is None else cfg.alpha, device=setting.device)
+        self.stats: dict[str, Any] = {}
+
+    def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
+        """A sample of the policy, or its mode (`tanh` of the mean, or the likeliest choice)."""
+        if explore and self.warming_up(frames):
+            return Action(uniform(self.spec.action, len(obs), self.rng))
+        params = self.actor.infer(obs)
+        if not self.continuous:
+            return Action(Categorical(self.dims).sample(params, self.rng) if explore else params.argmax(-1))
+        mean, log_std = params[:, : self.dims], params[:, self.dims :]
+        if not explore:
+            return Action(np.tanh(mean))
+        std = np.exp(log_std.clip(*LOG_STD))
+        pink = self.cfg.noise.kind == "pink"
+        drawn = self.noise(self.rng) if pink else self.rng.standard_normal(mean.shape, dtype=np.float32)
+        action = np.tanh(mean + std * drawn)
+        return Action(action if pink else np.clip(action + self.noise(self.rng), -1, 1))
+
+    def prepare(self, rollout: Rollout) -> Rollout:
+        """Set the schedules."""
+        cfg = self.cfg
+        if cfg.alpha is not None:
+            self.alpha.fill_(scheduled(cfg.alpha, cfg.alpha_schedule, rollout.frames, self.total_frames))
+        return super().prepare(rollout)
+
+    def update(self, batch: Batch) -> Update:
+        """One step of the critics; policy, temperature and targets when they are due."""
+        self.updates += 1
+        self.stats = {}
+        priority = self.update_critics(batch)
+        if self.updates % int(self.cfg.policy_delay) == 0:
+            self.update_policy(batch)
+        self.follow()
+        return Update(self.stats if self.last_of_rollout else {}, priority)
+
+    def normal(self, like: Tensor) -> Tensor:
+        """Standard normal noise, from the stream that actions are drawn from."""
+        return torch.from_numpy(self.rng.standard_normal(tuple(like.shape), dtype=np.float32)).to(like.device)
+
+    def join(self, q1: Tensor, q2: Tensor) -> Tensor:
+        """What the two critics say together."""
+        return torch.min(q1, q2) if self.cfg.twin == "min" else (q1 + q2) / 2
+
+    def update_critics(self, batch: Batch) -> Tensor:
+        """One step of both critics; returns the size of their errors `[B]`."""
+        (params,), _ = self.actor.tape(batch.next_obs, frozen=True)
+        half = len(batch)
+        if self.continuous:
+            next_action, next_log_prob, _ = tanh_gaussian(params, self.normal(params[:, : self.dims]))
+            now = torch.cat([batch.obs, batch.action], -1)
+            then = torch.cat([batch.next_obs, next_action], -1)
+        else:
+            now, then = batch.obs, batch.next_obs
+        if self.joint:
+            outs, back = self.critic.tape(torch.cat([now, then]))
+            (q1, next_q1), (q2, next_q2) = (out.split_with_sizes([half, half]) for out in outs)
+        else:
+            (next_q1, next_q2), _ = self.targets["critic"].tape(then, frozen=True)
+            (q1, q2), back = self.critic.tape(now)
+        next_q = self.join(next_q1, next_q2)
+        if self.continuous:
+            soft_value = next_q[:, 0] - self.alpha * next_log_prob
+        else:
+            log_p = params.log_softmax(-1)
+            soft_value = (log_p.exp() * (next_q - self.alpha * log_p)).sum(-1)
+        target = batch.reward + batch.discount * soft_value
+
+        index = torch.zeros(half, 1, dtype=torch.int64, device=self.device)
+        if not self.continuous:
+            index = batch.action.unsqueeze(-1)
+        errors = [q.gather(-1, index)[:, 0] - target for q in (q1, q2)]
+        gradients = []
+        for q, error in zip((q1, q2), errors, strict=True):
+            d_q = torch.zeros_like(q).scatter_(-1, index, (error * batch.weight * (2 / half)).unsqueeze(-1))
+            gradients.append(torch.cat([d_q, torch.zeros_like(d_q)]) if self.joint else d_q)
+        back(gradients)
+        self.optims["critic"].step()
+        if self.last_of_rollout:
+            self.stats["critic_loss"] = sum((batch.weight * error.square()).mean() for error in errors)
+            self.stats["q"] = q1.gather(-1, index).mean()
+            self.stats["critic_grad_norm"] = self.optims["critic"].grad_norm
+        return (errors[0].abs() + errors[1].abs()) / 2
+
+    def update_policy(self, batch: Batch) -> None:
+        """One step of the policy, and one of the temperature."""
+        rows = len(batch)
+        (params,), back = self.actor.tape(batch.obs)
+        if self.continuous:
+            action, log_prob, chain = tanh_gaussian(params, self.normal(params[:, : self.dims]))
+            (q1, q2), back_q = self.critic.tape(torch.cat([batch.obs, action], -1), frozen=True)
+            d_q1 = (q1 <= q2).to(q1.dtype) if self.cfg.twin == "min" else torch.full_like(q1, 0.5)
+            d_input = back_q([d_q1 * (-1 / rows), (1 - d_q1) * (-1 / rows)], params=False, inputs=True)
+            back([chain(d_input[:, -self.dims :], self.alpha / rows)])
+            entropy = -log_prob
+        else:
+            (q1, q2), _ = self.critic.tape(batch.obs, frozen=True)
+            log_p = params.log_softmax(-1)
+            p = log_p.exp()
+            cost = self.alpha * log_p - self.join(q1, q2)
+            # d/d logits of sum p (alpha log p - q), where the derivative of sum p log p by log p adds nothing
+            back([p * (cost - (p * cost).sum(-1, keepdim=True)) / rows])
+            entropy = -(p * log_p).sum(-1)
+        self.optims["actor"].step()
+        if self.cfg.alpha is None:
+            self.update_temperature(entropy)
+        if self.last_of_rollout:
+            self.stats.update(
+                entropy=entropy.mean(),
+                alpha=self.alpha.clone(),
+                actor_grad_norm=self.optims["actor"].grad_norm,
+                learning_rate=self.optims["actor"].learning_rate,
+            )
+
+    def update_temperature(self, entropy: Tensor) -> None:
+        """One step: up where the policy's entropy is below its target, down where it is above."""
+        cfg = self.cfg
+        excess = (entropy - self.target_entropy).mean()
+        self.log_alpha.grad.copy_(excess * self.alpha if cfg.alpha_loss == "plain" else excess)
+        self.alpha_optim.step()
+        self.log_alpha.weight.clamp_(math.log(cfg.alpha_min), math.log(cfg.alpha_max))
+        self.alpha = self.log_alpha.weight.exp()[0]
+
+    def state_dict(self) -> State:
+        """That of `OffPolicy`, temperature and noise."""
+        return {
+            **super().state_dict(),
+            "log_alpha": self.log_alpha.weight,
+            "alpha_optim": self.alpha_optim.state_dict(),
+            "noise": self.noise.state_dict(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """See `Algorithm`."""
+        super().load_state_dict(state)
+        self.log_alpha.weight.copy_(state["log_alpha"])
+        if self.cfg.alpha is None:
+            self.alpha = self.log_alpha.weight.exp()[0]
+        self.alpha_optim.load_state_dict(state["alpha_optim"])
+        self.noise.load_state_dict(state["noise"])
+
+
+def state_action(setting: Setting, dims: int) -> spaces.Box:
+    """What critics of continuous actions take: observation and action side by side.
+
+    Raises:
+        ConfigError: the observation is a picture.
+    """
+    shape = setting.spec.observation.shape or ()
+    if len(shape) != 1:
+        raise ConfigError(
+            f"{setting.spec.id} shows pictures {shape} and takes continuous actions: no critic here takes both\n"
+            "  use algo=ppo"
+        )
+    return spaces.Box(-np.inf, np.inf, (shape[0] + dims,), np.float32)

@@ -1,0 +1,122 @@
+"""SARSA (Rummery & Niranjan 1994; Sutton & Barto 2018, section 6.4) and expected SARSA (van Seijen et al. 2009).
+
+On-policy: `Q(s, a)` moves towards `r + gamma Q(s', a')` with the action `a'` that was taken next. Where none was taken,
+at the end of a rollout or of a truncated episode, one is drawn from the present policy at the true successor. With
+`expected`, the mean of Q over the present policy's actions takes the place of `Q(s', a')`. One step a rollout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from rlkit.algos.base import Algorithm, Setting
+from rlkit.algos.dqn import discrete
+from rlkit.maths import q_learning
+from rlkit.maths.exploration import explore_values, policy_over
+from rlkit.maths.schedules import scheduled
+from rlkit.nets import optim
+from rlkit.nets.build import Output
+from rlkit.nets.network import Network
+from rlkit.types import Action, Batch, Rollout, State, Update
+
+if TYPE_CHECKING:
+    from rlkit.config.off_policy import SARSAConfig
+    from rlkit.memory.rollout import RolloutMemory
+    from rlkit.types import Array
+
+FIELDS = ("obs", "action", "target")
+"""What an update reads of a rollout."""
+
+
+class SARSA(Algorithm):
+    """One network of action values."""
+
+    def __init__(self, cfg: SARSAConfig, setting: Setting) -> None:
+        super().__init__(cfg, setting)
+        self.cfg = cfg
+        self.total_frames = setting.total_frames
+        outputs = {"q": Output(discrete(setting, cfg.name), setting.net.value_gain)}
+        self.q = Network(setting.net, outputs, setting.spec.observation, setting.init, setting.device)
+        self.optim = optim.build(
+            cfg.optimizer,
+            self.q.flat,
+            learning_rate=cfg.learning_rate,
+            max_grad_norm=cfg.max_grad_norm,
+            views=self.q.views,
+        )
+
+    @property
+    def rollout_steps(self) -> int:
+        """See `Algorithm`."""
+        return int(self.cfg.n_steps)
+
+    def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
+        """The best action, or one that is tried out."""
+        self.q.stir(self.rng if explore else None)
+        q = self.q.infer(obs)
+        if explore:
+            return Action(explore_values(q, self.cfg.exploration, frames, self.total_frames, self.rng))
+        return Action(q.argmax(-1))
+
+    def prepare(self, rollout: Rollout) -> Rollout:
+        """Add `target [T, N]`."""
+        cfg, fields = self.cfg, rollout.fields
+        self.optim.learning_rate = scheduled(
+            cfg.learning_rate, cfg.learning_rate_schedule, rollout.frames, self.total_frames
+        )
+        successor = rollout.obs[1:].copy()
+        successor[rollout.cut_t, rollout.cut_n] = rollout.cut_obs
+        T, N = fields["reward"].shape
+        q = self.q.infer(successor.reshape(T * N, *successor.shape[2:]))
+        if cfg.expected:
+            next_value = (q * policy_over(q, cfg.exploration, rollout.frames, self.total_frames)).sum(-1)
+        else:
+            drawn = explore_values(q, cfg.exploration, rollout.frames, self.total_frames, self.rng).reshape(T, N)
+            taken = np.concatenate([fields["action"][1:], drawn[-1:]])
+            action = np.where(fields["boundary"], drawn, taken)
+            next_value = q[np.arange(T * N), action.reshape(-1)]
+        discount = cfg.gamma * ~fields["terminated"]
+        fields["target"] = (fields["reward"] + discount * next_value.reshape(T, N)).astype(np.float32)
+        return rollout
+
+    def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
+        """The whole rollout, once."""
+        return memory.minibatches(memory.rows, FIELDS)
+
+    def update(self, batch: Batch) -> Update:
+        """One step towards the targets."""
+        rows = torch.arange(len(batch), device=self.q.device)
+        (q,), back = self.q.tape(batch.obs)
+        loss, d_value, _ = q_learning.td_error(q[rows, batch.action], batch.target, self.cfg.loss == "huber")
+        d_q = torch.zeros_like(q)
+        d_q[rows, batch.action] = d_value / len(rows)
+        back([d_q])
+        self.optim.step()
+        return Update(
+            {
+                "loss": loss.mean(),
+                "q": q.max(-1).values.mean(),
+                "grad_norm": self.optim.grad_norm,
+                "learning_rate": self.optim.learning_rate,
+            }
+        )
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """See `Algorithm`."""
+        return self.q.state_dict()
+
+    def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
+        """See `Algorithm`."""
+        self.q.load_state_dict(weights)
+
+    def state_dict(self) -> State:
+        """The optimiser's state."""
+        return {"optim": self.optim.state_dict()}
+
+    def load_state_dict(self, state: State) -> None:
+        """See `Algorithm`."""
+        self.optim.load_state_dict(state["optim"])

@@ -1,0 +1,105 @@
+"""Twin delayed deep deterministic policy gradient (Fujimoto et al. 2018, arXiv:1802.09477).
+
+The critics move towards `r + discount min Q'(s', a~)` with `a~ = clip(pi'(s') + clip(noise))` (algorithm 1). Every
+`policy_delay`-th update the policy follows the gradient of the first critic, and the targets follow both. Actions are
+`tanh` of the network, in [-1, 1].
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from rlkit.algos.base import Setting
+from rlkit.algos.off_policy import OffPolicy
+from rlkit.algos.sac import state_action
+from rlkit.errors import ConfigError
+from rlkit.maths.exploration import uniform
+from rlkit.maths.noise import Noise
+from rlkit.nets.build import Output
+from rlkit.nets.network import Network
+from rlkit.types import Action, Batch, State, Update
+
+if TYPE_CHECKING:
+    from rlkit.config.off_policy import TD3Config
+    from rlkit.types import Array
+
+
+class TD3(OffPolicy):
+    """A deterministic policy and twin critics, each with a target."""
+
+    cfg: TD3Config
+
+    def __init__(self, cfg: TD3Config, setting: Setting) -> None:
+        super().__init__(cfg, setting)
+        space = setting.spec.action
+        if not isinstance(space, spaces.Box):
+            raise ConfigError(f"algo=td3 takes Box actions, {setting.spec.id} has {space}\n  use dqn, ppo or sac")
+        self.dims = math.prod(space.shape)
+        critic_net = setting.critic_net or setting.net
+        outputs = {"actor": Output(self.dims, setting.net.policy_gain)}
+        self.actor = Network(setting.net, outputs, setting.spec.observation, setting.init, setting.device)
+        twins = {name: Output(1, critic_net.value_gain) for name in ("q1", "q2")}
+        self.critic = Network(critic_net, twins, state_action(setting, self.dims), setting.init, setting.device)
+        self.networks = {"actor": self.actor, "critic": self.critic}
+        self.targets = {name: network.target() for name, network in self.networks.items()}
+        self.optims = {name: self.optimizer(network) for name, network in self.networks.items()}
+        self.noise = Noise(cfg.noise, setting.spec.num_envs, self.dims)
+
+    def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
+        """The policy's action, with noise while exploring."""
+        if explore and self.warming_up(frames):
+            return Action(uniform(self.spec.action, len(obs), self.rng))
+        action = np.tanh(self.actor.infer(obs))
+        return Action(np.clip(action + self.noise(self.rng), -1, 1) if explore else action)
+
+    def update(self, batch: Batch) -> Update:
+        """One step of the critics; policy and targets when they are due."""
+        cfg, rows = self.cfg, len(batch)
+        self.updates += 1
+        next_action = self.targets["actor"].tape(batch.next_obs, frozen=True)[0][0].tanh()
+        noise = torch.from_numpy(self.rng.standard_normal(tuple(next_action.shape), dtype=np.float32))
+        smooth = (cfg.target_noise * noise.to(next_action.device)).clamp(-cfg.target_noise_clip, cfg.target_noise_clip)
+        then = torch.cat([batch.next_obs, (next_action + smooth).clamp(-1, 1)], -1)
+        next_q = torch.min(*self.targets["critic"].tape(then, frozen=True)[0])[:, 0]
+        target = batch.reward + batch.discount * next_q
+
+        qs, back = self.critic.tape(torch.cat([batch.obs, batch.action], -1))
+        errors = [q[:, 0] - target for q in qs]
+        back([(error * batch.weight * (2 / rows)).unsqueeze(-1) for error in errors])
+        self.optims["critic"].step()
+        stats: dict[str, Any] = {}
+        if self.last_of_rollout:
+            stats = {
+                "critic_loss": sum((batch.weight * error.square()).mean() for error in errors),
+                "q": qs[0].mean(),
+                "critic_grad_norm": self.optims["critic"].grad_norm,
+                "learning_rate": self.optims["critic"].learning_rate,
+            }
+        if self.updates % int(cfg.policy_delay) == 0:
+            self.update_policy(batch)
+            self.follow()
+        return Update(stats, (errors[0].abs() + errors[1].abs()) / 2)
+
+    def update_policy(self, batch: Batch) -> None:
+        """One step along the gradient of the first critic."""
+        (out,), back = self.actor.tape(batch.obs)
+        action = out.tanh()
+        qs, back_q = self.critic.tape(torch.cat([batch.obs, action], -1), frozen=True)
+        d_q = torch.full_like(qs[0], -1 / len(batch))
+        d_input = back_q([d_q, torch.zeros_like(d_q)], params=False, inputs=True)
+        back([d_input[:, -self.dims :] * (1 - action.square())])
+        self.optims["actor"].step()
+
+    def state_dict(self) -> State:
+        """That of `OffPolicy`, and the noise."""
+        return {**super().state_dict(), "noise": self.noise.state_dict()}
+
+    def load_state_dict(self, state: State) -> None:
+        """See `Algorithm`."""
+        super().load_state_dict(state)
+        self.noise.load_state_dict(state["noise"])

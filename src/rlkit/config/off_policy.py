@@ -1,0 +1,229 @@
+"""Configuration of the algorithms that learn action values or from a replay memory, mirrored by conf/algo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from rlkit.config.algo import AlgoConfig
+from rlkit.config.checks import Checked, Whole
+from rlkit.config.learning import OptimizerConfig, ScheduleConfig
+
+
+@dataclass(kw_only=True)
+class OffPolicyConfig(AlgoConfig):
+    """What algorithms that learn from a replay memory have."""
+
+    memories: ClassVar[tuple[str, ...]] = ("replay", "prioritized")
+
+    learning_rate: float = 1e-3
+    """Step size of the optimiser at the first frame."""
+    learning_rate_schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    """How the learning rate moves."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """The optimiser."""
+    max_grad_norm: float | None = None
+    """Bound on the norm of each network's gradient; null: no clipping."""
+    batch_size: Whole = 256
+    """Transitions of an update."""
+    learning_starts: Whole = 1000
+    """Frames before the first update, played at random."""
+    train_every_frames: Whole = 1
+    """Frames for which `gradient_steps` updates are owed, however many environments they come from."""
+    gradient_steps: Whole = 1
+    """Updates owed for every `train_every_frames` frames; what does not divide is carried over."""
+    n_step: Whole = 1
+    """Rewards that are summed before the bootstrap."""
+    target_update_every: Whole = 1
+    """Updates between two of the target networks."""
+    tau: float = 0.005
+    """Share of the present weights that a target network takes over at each; 1 copies them."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.real("learning_rate", "max_grad_norm", above=0)
+        self.real("tau", above=0, high=1)
+        self.whole("batch_size", "train_every_frames", "gradient_steps", "n_step", "target_update_every")
+        self.whole("learning_starts", low=0)
+        self.scheduled("learning_rate")
+
+
+@dataclass(kw_only=True)
+class ValueExploration(Checked):
+    """How algorithms that learn action values try out actions."""
+
+    prefix = "algo.exploration."
+
+    kind: Literal["epsilon_greedy", "boltzmann"] = "epsilon_greedy"
+    """epsilon_greedy: any action with probability `epsilon`. boltzmann: with probability softmax(Q / temperature)."""
+    epsilon: float = 1.0
+    """At the first frame."""
+    epsilon_schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(kind="linear", end=0.05))
+    """How it moves; by default it falls to 0.05 at the last frame."""
+    temperature: float = 1.0
+    """At the first frame, in units of reward."""
+    temperature_schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    """How it moves."""
+
+    def __post_init__(self) -> None:
+        self.real("epsilon", low=0, high=1)
+        self.real("temperature", low=0)
+        for key in ("epsilon", "temperature"):
+            getattr(self, f"{key}_schedule").check(f"algo.exploration.{key}", getattr(self, key))
+
+
+@dataclass(kw_only=True)
+class DQNConfig(OffPolicyConfig):
+    """Deep Q-learning (Mnih et al. 2015)."""
+
+    name: str = "dqn"
+    batch_size: Whole = 64
+    tau: float = 1.0
+    target_update_every: Whole = 500
+    max_grad_norm: float | None = 10.0
+    double: bool = False
+    """The present network chooses the successor's action, the target network rates it (van Hasselt et al. 2016,
+    arXiv:1509.06461); false: the target network does both."""
+    dueling: bool = False
+    """A head for the state's value and one for the actions' advantages (Wang et al. 2016, arXiv:1511.06581)."""
+    loss: Literal["huber", "squared"] = "huber"
+    """Of the temporal-difference error: half its square, within 1 alone for huber."""
+    distribution: Literal["none", "categorical", "quantile"] = "none"
+    """Learn the distribution of returns: categorical over `atoms` fixed values (Bellemare et al. 2017,
+    arXiv:1707.06887), or `atoms` quantiles (Dabney et al. 2018, arXiv:1710.10044)."""
+    atoms: Whole = 51
+    """Values or quantiles of a distribution."""
+    v_min: float = -10.0
+    """Lowest value of a categorical distribution."""
+    v_max: float = 10.0
+    """Highest."""
+    exploration: ValueExploration = field(default_factory=ValueExploration)
+    """How actions are tried out; with noisy layers, epsilon may be 0."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.whole("atoms", low=2)
+        self.real("v_min", "v_max")
+        if self.v_min >= self.v_max:
+            raise self.reject("v_max", f"more than algo.v_min={self.v_min:g}")
+
+
+@dataclass(kw_only=True)
+class SARSAConfig(AlgoConfig):
+    """SARSA (Rummery & Niranjan 1994)."""
+
+    name: str = "sarsa"
+    learning_rate: float = 1e-3
+    """Step size of the optimiser at the first frame."""
+    learning_rate_schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    """How the learning rate moves."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """The optimiser."""
+    max_grad_norm: float | None = 10.0
+    """Bound on the norm of the gradient; null: no clipping."""
+    n_steps: Whole = 8
+    """Steps per environment and rollout, and so between two updates."""
+    expected: bool = False
+    """Bootstrap from the mean over the policy's actions (van Seijen et al. 2009) instead of the action that it took."""
+    loss: Literal["huber", "squared"] = "huber"
+    """Of the temporal-difference error."""
+    exploration: ValueExploration = field(default_factory=ValueExploration)
+    """How actions are tried out."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.real("learning_rate", "max_grad_norm", above=0)
+        self.whole("n_steps")
+        self.scheduled("learning_rate")
+
+
+@dataclass(kw_only=True)
+class NoiseConfig(Checked):
+    """Noise that is added to continuous actions while exploring, in units of the action scaled to [-1, 1]."""
+
+    prefix = "algo.noise."
+
+    kind: Literal["none", "gaussian", "ornstein_uhlenbeck", "pink"] = "none"
+    """gaussian: fresh at every step. ornstein_uhlenbeck: pulled back to 0 by a share `theta` a step (Lillicrap et al.
+    2016, arXiv:1509.02971). pink: power falls with frequency (Eberhard et al. 2023)."""
+    std: float = 0.1
+    """Standard deviation; of ornstein_uhlenbeck, of the change in a step."""
+    theta: float = 0.15
+    """Pull of ornstein_uhlenbeck."""
+
+    def __post_init__(self) -> None:
+        self.real("std", low=0)
+        self.real("theta", low=0, high=1)
+
+
+@dataclass(kw_only=True)
+class SACConfig(OffPolicyConfig):
+    """Soft actor-critic (Haarnoja et al. 2018, arXiv:1812.05905; for discrete actions Christodoulou 2019)."""
+
+    name: str = "sac"
+    learning_rate: float = 3e-4
+    alpha: float | None = None
+    """Temperature; null: learnt, towards `target_entropy`."""
+    alpha_schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    """How a given temperature moves."""
+    alpha_init: float = 1.0
+    """First value of a learnt temperature."""
+    alpha_lr: float | None = None
+    """Learning rate of the temperature; null: as the networks'."""
+    alpha_min: float = 1e-5
+    """Lowest temperature that is learnt."""
+    alpha_max: float = 1e3
+    """Highest."""
+    alpha_loss: Literal["log", "plain"] = "log"
+    """The temperature's loss is linear in log alpha, or in alpha (the paper's eq. 18)."""
+    target_entropy: float | None = None
+    """In nats, of the action in [-1, 1]. null: minus the dimensions of continuous actions, half of log(choices) of
+    discrete ones."""
+    twin: Literal["min", "mean"] = "min"
+    """How the two critics are joined, for targets and policy."""
+    policy_delay: Whole = 1
+    """Updates of the critics for one of policy and temperature."""
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    """Noise added to the policy's own while exploring; pink takes the place of the policy's."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.real("alpha", low=0)
+        self.real("alpha_init", "alpha_lr", "alpha_min", above=0)
+        if not self.alpha_min <= self.alpha_init <= self.alpha_max:
+            raise self.reject(
+                "alpha_init", f"a number from alpha_min={self.alpha_min:g} to alpha_max={self.alpha_max:g}"
+            )
+        self.whole("policy_delay")
+        if self.alpha is not None:
+            self.scheduled("alpha")
+
+
+@dataclass(kw_only=True)
+class CrossQConfig(SACConfig):
+    """CrossQ (Bhatt et al. 2024, arXiv:1902.05605): SAC with batch renormalisation and no target networks."""
+
+    name: str = "crossq"
+    learning_rate: float = 1e-3
+    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(betas=[0.5, 0.999]))
+    policy_delay: Whole = 3
+
+
+@dataclass(kw_only=True)
+class TD3Config(OffPolicyConfig):
+    """Twin delayed deep deterministic policy gradient (Fujimoto et al. 2018, arXiv:1802.09477)."""
+
+    name: str = "td3"
+    policy_delay: Whole = 2
+    """Updates of the critics for one of the policy and the targets."""
+    noise: NoiseConfig = field(default_factory=lambda: NoiseConfig(kind="gaussian"))
+    """Noise added to actions while exploring."""
+    target_noise: float = 0.2
+    """Standard deviation of the noise on the target policy's actions."""
+    target_noise_clip: float = 0.5
+    """Bound on that noise."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.whole("policy_delay")
+        self.real("target_noise", "target_noise_clip", low=0)

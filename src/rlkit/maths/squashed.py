@@ -1,0 +1,47 @@
+"""Actions `tanh(u)` that a gradient can flow through (Haarnoja et al. 2018, arXiv:1801.01290, appendix C)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.functional import softplus
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Chain = Callable[[Tensor, float | Tensor], Tensor]
+
+LOG_STD = (-20.0, 2.0)
+"""Bounds on the log standard deviation."""
+
+
+def tanh_gaussian(params: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Chain]:
+    """Reparametrised actions, their log-probabilities, and the way back.
+
+    `u = mean + std noise`, `a = tanh(u)`, `log pi(a) = log N(u) - sum log(1 - a^2)`.
+
+    Args:
+        params: `[B, 2A]`, means and log standard deviations, the latter clipped to [-20, 2].
+        noise: `[B, A]`, standard normal.
+
+    Returns:
+        Actions `[B, A]`, log-probabilities `[B]`, and `chain(d_action [B, A], d_log_prob)`, which gives `d_params`;
+        `d_log_prob` is a number or `[B, 1]`.
+    """
+    mean, raw = params.chunk(2, -1)
+    log_std = raw.clamp(*LOG_STD)
+    std = log_std.exp()
+    u = mean + std * noise
+    action = u.tanh()
+    slope = 2 * (math.log(2) - u - softplus(-2 * u))  # log(1 - tanh(u)^2)
+    log_prob = (-0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi) - slope).sum(-1)
+
+    def chain(d_action: Tensor, d_log_prob: float | Tensor) -> Tensor:
+        d_u = d_action * (1 - action.square()) + 2 * action * d_log_prob
+        d_log_std = (d_u * std * noise - d_log_prob) * (raw == log_std)
+        return torch.cat([d_u, d_log_std], -1)
+
+    return action, log_prob, chain
