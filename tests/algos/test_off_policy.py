@@ -9,7 +9,7 @@ import torch
 from torch.distributions import Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
 
-from rlkit.config.net import MLPConfig
+from rlkit.config.net import MLPConfig, RecurrentConfig
 from rlkit.config.off_policy import CrossQConfig, DQNConfig, SACConfig, SARSAConfig, TD3Config, ValueExploration
 from rlkit.types import Batch
 from tests.algos.loop import Loop
@@ -295,3 +295,80 @@ def test_noisy_layers_draw_for_every_action_and_are_still_when_scored():
     while algo.updates < 3:
         loop.learn()
     assert all(not torch.equal(w, before[name]) for name, w in algo.weights().items())
+
+
+@pytest.mark.parametrize("burn_in", [0, 3])
+def test_recurrent_dqn_learns_from_stretches_as_they_were_lived(burn_in: int):
+    """Against the module run step by step, with the state reset where an episode ended."""
+    net = RecurrentConfig(hidden=[8], width=6, sequence_length=4, burn_in=burn_in)
+    cfg = DQNConfig(**SOON, double=True)
+    loop = Loop("tests.envs.chain:Chain-v0", cfg, 3, net=net, ending="terminated")
+    algo = loop.algo
+    while algo.updates < 3:
+        loop.learn()
+    batch = algo.draw(loop.memory)
+    length, size = 4 + burn_in, 8
+    assert len(batch.action) == length * size
+    obs = batch.obs.view(length + 1, size, 1)
+    ended = batch.boundary.view(length, size)
+
+    def along(network) -> torch.Tensor:
+        state, outs = torch.zeros(size, 6), []
+        for t in range(length + 1):
+            with torch.set_grad_enabled(network is algo.q and t >= burn_in):
+                out, state = network.net.module(obs[t], state, torch.zeros(size, dtype=torch.bool))
+            outs.append(out[0])
+            if t == burn_in - 1:
+                state = state.detach()
+            if t < length:
+                state = state * ~ended[t].unsqueeze(-1)
+        return torch.stack(outs)
+
+    online, slow = along(algo.q), along(algo.target).detach()
+    best = online.detach()[1:].argmax(-1, keepdim=True)
+    going = (~batch.terminated.view(length, size)).float()
+    goal = batch.reward.view(length, size) + cfg.gamma * going * slow[1:].gather(-1, best)[..., 0]
+    value = online[:-1].gather(-1, batch.action.view(length, size, 1))[..., 0]
+    each = torch.nn.functional.huber_loss(value[burn_in:], goal[burn_in:], reduction="mean")
+    names = [name.removeprefix("heads.") for name, _ in algo.q.net.module.named_parameters()]
+    expected = dict(zip(names, torch.autograd.grad(each, list(algo.q.net.module.parameters())), strict=True))
+    seen = caught(algo.optims["q"])
+    algo.update(batch)
+    check(algo.q, expected, seen[0])
+
+
+def test_a_truncated_step_of_a_stretch_is_left_out():
+    net = RecurrentConfig(hidden=[], width=4, sequence_length=5)
+    loop = Loop("tests.envs.chain:Chain-v0", DQNConfig(**SOON), 2, net=net, ending="truncated")
+    while loop.algo.updates < 1:
+        loop.learn()
+    batch = loop.algo.draw(loop.memory)
+    learnt, out, *_ = loop.algo.forward(batch)
+    assert batch.boundary.any()
+    assert len(learnt.action) == len(out) == int((~batch.boundary).sum())
+
+
+@pytest.mark.slow
+def test_recurrent_dqn_recalls():
+    cfg = DQNConfig(
+        learning_starts=1000,
+        batch_size=360,
+        learning_rate=2e-3,
+        target_update_every=100,
+        train_every_frames=8,
+        double=True,
+        exploration=ValueExploration(epsilon=0.2),
+    )
+    net = RecurrentConfig(hidden=[32], width=32, sequence_length=18)
+    loop = Loop("tests.envs.chain:Recall-v0", cfg, 4, frames=30_000, net=net, delay=8)
+    while loop.frames < 30_000:
+        loop.learn()
+    state, right = None, []
+    for side in (-1.0, 1.0):
+        state = None
+        for t in range(9):
+            obs = np.array([[side if t == 0 else 0.0, float(t == 8)]], np.float32)
+            action = loop.algo.act(obs, state, frames=30_000, explore=False)
+            state = action.state
+        right.append(int(action.action[0]) == (side > 0))
+    assert all(right)

@@ -11,6 +11,7 @@
 | `distribution` | `categorical` (C51, arXiv:1707.06887) or `quantile` (arXiv:1710.10044) distributions of the return |
 | `net.noisy` | learnt noise in the linear layers (arXiv:1706.10295), drawn anew for every action and update |
 | `exploration` | epsilon-greedy or Boltzmann; each environment draws for itself |
+| `net=gru` or `lstm` | stretches of the memory, states from zeros over a burn-in (Kapturowski et al. 2019, R2D2) |
 
 The error is that before the step. The loss is the Huber loss by default, which is clipping the error to [-1, 1] as the
 paper did. Deviations: Adam instead of RMSProp.
@@ -18,6 +19,7 @@ paper did. Deviations: Adam instead of RMSProp.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,17 +27,19 @@ from gymnasium import spaces
 
 from rlkit.algos.base import Setting
 from rlkit.algos.off_policy import OffPolicy
+from rlkit.config.net import RecurrentConfig
 from rlkit.errors import ConfigError
 from rlkit.maths import q_learning
 from rlkit.maths.exploration import explore_values, uniform
 from rlkit.nets.build import Output
 from rlkit.nets.network import Network
-from rlkit.types import Action, Batch, Update
+from rlkit.types import Action, Back, Batch, Update
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from rlkit.config.off_policy import DQNConfig
+    from rlkit.memory.replay import ReplayMemory
     from rlkit.types import Array
 
 
@@ -54,17 +58,26 @@ class DQN(OffPolicy):
         self.target = self.q.target()
         self.networks, self.targets = {"q": self.q}, {"q": self.target}
         self.optims = {"q": self.optimizer(self.q)}
+        recurrent = setting.net if isinstance(setting.net, RecurrentConfig) else None
+        self.sequence_length = int(recurrent.sequence_length) if recurrent else 0
+        self.burn_in = int(recurrent.burn_in) if recurrent else 0
         self.support = torch.linspace(cfg.v_min, cfg.v_max, self.atoms, device=setting.device)
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
         """The best action, or one that is tried out."""
-        if explore and self.warming_up(frames):
-            return Action(uniform(self.spec.action, len(obs), self.rng))
         self.q.stir(self.rng if explore else None)
-        q = self.expected(self.split(torch.from_numpy(self.q.infer(obs)))).numpy()
-        if explore:
-            return Action(explore_values(q, self.cfg.exploration, frames, self.total_frames, self.rng))
-        return Action(q.argmax(-1))
+        if self.q.state_size:
+            (out,), state = self.q.advance(obs, state)
+        else:
+            out = self.q.infer(obs)
+        q = self.expected(self.split(torch.from_numpy(out))).numpy()
+        if explore and self.warming_up(frames):
+            action = uniform(self.spec.action, len(obs), self.rng)
+        elif explore:
+            action = explore_values(q, self.cfg.exploration, frames, self.total_frames, self.rng)
+        else:
+            action = q.argmax(-1)
+        return Action(action, state=state)
 
     def split(self, out: Tensor) -> Tensor:
         """The network's output as `[B, A, Z]`: what it says of each action."""
@@ -77,16 +90,22 @@ class DQN(OffPolicy):
             return z.softmax(-1) @ self.support.to(z.device)
         return z.mean(-1)
 
+    def draw(self, memory: ReplayMemory) -> Batch:
+        """Transitions, or for recurrent networks as many in stretches of `sequence_length` behind a burn-in."""
+        if not self.sequence_length:
+            return super().draw(memory)
+        size = max(1, int(self.cfg.batch_size) // self.sequence_length)
+        return memory.sample_sequences(size, self.burn_in + self.sequence_length)
+
     def update(self, batch: Batch) -> Update:
         """One step towards the target of a batch."""
-        cfg, rows = self.cfg, torch.arange(len(batch), device=self.q.device)
+        cfg = self.cfg
         self.q.stir(self.rng)
         self.target.stir(self.rng)
-        next_z = self.split(self.target.tape(batch.next_obs, frozen=True)[0][0])
-        chooser = self.split(self.q.tape(batch.next_obs, frozen=True)[0][0]) if cfg.double else next_z
+        batch, out, back, next_out, chooser_out = self.forward(batch)
+        rows = torch.arange(len(batch.action), device=self.q.device)
+        next_z, chooser = self.split(next_out), self.split(chooser_out)
         next_z = next_z[rows, self.expected(chooser).argmax(-1)]  # [B, Z]
-
-        (out,), back = self.q.tape(batch.obs)
         every_z = self.split(out)
         z = every_z[rows, batch.action]
         if cfg.distribution == "categorical":
@@ -118,6 +137,49 @@ class DQN(OffPolicy):
             "learning_rate": self.optims["q"].learning_rate,
         }
         return Update(stats, priority)
+
+    def forward(self, batch: Batch) -> tuple[Batch, Tensor, Back, Tensor, Tensor]:
+        """The rows that are learnt from, the outputs at them, the way back, and the outputs at their successors.
+
+        The last are those of the target network, and of the network that chooses the successor's action.
+        """
+        if batch.source == "sequences":
+            return self.forward_sequences(batch)
+        (next_out,), _ = self.target.tape(batch.next_obs, frozen=True)
+        # before the tape of obs, which takes the same memory
+        chooser = self.q.tape(batch.next_obs, frozen=True)[0][0].clone() if self.cfg.double else next_out
+        (out,), back = self.q.tape(batch.obs)
+        return batch, out, back, next_out, chooser
+
+    def forward_sequences(self, batch: Batch) -> tuple[Batch, Tensor, Back, Tensor, Tensor]:
+        """The same for stretches: the states come up from zeros over the burn-in, without gradient.
+
+        A step's successor is the next step of the stretch. Where an episode was truncated it is not, and the true one
+        would need a memory of its own: such steps are left out.
+        """
+        steps = len(batch.action)
+        size = len(batch.obs) - steps
+        burnt = min(self.burn_in, steps // size - 1) * size
+        zeros = torch.zeros(size, self.q.state_size, device=self.q.device)
+        ended = torch.cat([batch.boundary, torch.zeros_like(batch.boundary[:size])])
+        along = self.target.tape_sequence(batch.obs, zeros, ended)[0][0]
+        chooser = self.q.tape_sequence(batch.obs, zeros, ended)[0][0] if self.cfg.double else along
+        state = self.q.tape_sequence(batch.obs[:burnt], zeros, ended[:burnt])[1] if burnt else zeros
+        if burnt:
+            state = state * ~ended[burnt - size : burnt].unsqueeze(-1)
+        (out,), _, pull = self.q.tape_sequence(batch.obs[burnt:steps], state, ended[burnt:steps])
+        rows = (batch.terminated | ~batch.boundary)[burnt:].nonzero()[:, 0]
+
+        def back(d_outs: Sequence[Tensor]) -> None:
+            d_out = torch.zeros_like(out)
+            d_out[rows] = d_outs[0]
+            pull([d_out])
+
+        at = burnt + rows
+        discount = self.cfg.gamma * (~batch.terminated[at]).float()
+        fields = {"action": batch.action[at], "reward": batch.reward[at], "discount": discount}
+        learnt = Batch({**fields, "weight": torch.ones_like(discount)}, source=batch.source)
+        return learnt, out[rows], back, along[at + size], chooser[at + size]
 
 
 def discrete(setting: Setting, algo: str) -> int:

@@ -78,7 +78,11 @@ class OffPolicy(Algorithm):
         while self.owed >= 1:
             self.owed -= 1
             self.last_of_rollout = self.owed < 1
-            yield memory.sample(int(cfg.batch_size), gamma=cfg.gamma, n_step=int(cfg.n_step))
+            yield self.draw(memory)
+
+    def draw(self, memory: ReplayMemory) -> Batch:
+        """A batch to update on."""
+        return memory.sample(int(self.cfg.batch_size), gamma=self.cfg.gamma, n_step=int(self.cfg.n_step))
 
     def follow(self) -> None:
         """Move the target networks, where the updates so far say so."""

@@ -137,11 +137,15 @@ class RecurrentConfig(NetConfig):
     """Recurrent layers, one on top of the other."""
     sequence_length: Whole = 32
     """Steps over which gradients flow back."""
+    burn_in: Whole = 0
+    """Steps before a sequence from a replay memory that only bring the state up, from zeros (Kapturowski et al. 2019,
+    R2D2). A rollout's sequences begin with the state that they had."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.widths("hidden")
         self.whole("width", "layers", "sequence_length")
+        self.whole("burn_in", low=0)
 
 
 LAYERS = ("linear", "conv2d", "activation", "layer_norm", "batch_renorm", "flatten")

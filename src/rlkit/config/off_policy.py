@@ -8,6 +8,9 @@ from typing import ClassVar, Literal
 from rlkit.config.algo import AlgoConfig
 from rlkit.config.checks import Checked, Whole
 from rlkit.config.learning import OptimizerConfig, ScheduleConfig
+from rlkit.config.memory import MemoryConfig
+from rlkit.config.net import NetConfig, RecurrentConfig
+from rlkit.errors import ConfigError
 
 
 @dataclass(kw_only=True)
@@ -76,6 +79,8 @@ class ValueExploration(Checked):
 class DQNConfig(OffPolicyConfig):
     """Deep Q-learning (Mnih et al. 2015)."""
 
+    takes_sequences: ClassVar[bool] = True
+
     name: str = "dqn"
     batch_size: Whole = 64
     tau: float = 1.0
@@ -106,6 +111,15 @@ class DQNConfig(OffPolicyConfig):
         self.real("v_min", "v_max")
         if self.v_min >= self.v_max:
             raise self.reject("v_max", f"more than algo.v_min={self.v_min:g}")
+
+    def fits(self, net: NetConfig, memory: MemoryConfig) -> None:
+        """See `AlgoConfig`; sequences are drawn evenly, and their returns have one step."""
+        super().fits(net, memory)
+        if isinstance(net, RecurrentConfig) and (memory.name != "replay" or self.n_step != 1):
+            raise ConfigError(
+                f"net={net.name}: {self.name} replays sequences evenly and with one-step returns\n"
+                "  accepted: memory=replay algo.n_step=1"
+            )
 
 
 @dataclass(kw_only=True)

@@ -214,6 +214,40 @@ class ReplayMemory:
         }
         return Batch({name: torch.from_numpy(x).to(self.device) for name, x in arrays.items()}, source="replay")
 
+    def sample_sequences(self, size: int, length: int) -> Batch:
+        """Draw stretches of `length` steps of one environment each, for recurrent networks.
+
+        They may run over the ends of episodes. Where fewer steps are held, stretches are as long as those.
+
+        Args:
+            size: B.
+            length: L.
+
+        Returns:
+            Laid out step by step: `obs [(L + 1) * B, ...]`, the last of each being the last step's successor, and
+            `action`, `reward`, `terminated`, `boundary`, each `[L * B]`.
+        """
+        length = min(length, self.written - self.first)
+        start = self.first + self.rng.integers(self.written - self.first - length + 1, size=size)
+        env = self.rng.integers(self.num_envs, size=size)
+        step = start + np.arange(length)[:, None]
+        index = (step % self.steps * self.num_envs + env).reshape(-1)
+        table, span = self.table[index], self.layout.span
+        if self.frames is not None:
+            obs: Array = self.frames.stacks(self.numbers[index, :-1])
+            end: Array = self.frames.stacks(self.numbers[index[-size:], 1:])
+        else:
+            obs, end = table[:, span["obs"]], table[-size:, span["next_obs"]]
+        action = table[:, span["action"]].reshape(len(index), *self.layout.action_shape)
+        arrays = {
+            "obs": np.concatenate([obs, end]),
+            "action": action.astype(np.int64) if self.layout.discrete else action,
+            "reward": table[:, span["reward"].start].copy(),
+            "terminated": table[:, span["terminated"].start] > 0,
+            "boundary": table[:, span["boundary"].start] > 0,
+        }
+        return Batch({name: torch.from_numpy(x).to(self.device) for name, x in arrays.items()}, source="sequences")
+
     def _draw(self, size: int) -> Array:
         N = self.num_envs
         if self.priorities is not None:

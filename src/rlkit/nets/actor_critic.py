@@ -103,7 +103,7 @@ class ActorCritic:
         pulls = []
         for net, part in zip(self.nets, parts, strict=True):
             if isinstance(net, Recurrent) and part is not None and boundary is not None:
-                own, pull = net.tape_sequence(obs, part, boundary)
+                own, _, pull = net.tape_sequence(obs, part, boundary)
             else:
                 own, pull = net.tape(obs)
             outs += own

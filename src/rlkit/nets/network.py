@@ -6,11 +6,13 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rlkit.nets.build import Output, build
 from rlkit.nets.optim import Flat
+from rlkit.nets.recurrent import Recurrent
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
     from gymnasium import Space
     from torch import Tensor
@@ -67,6 +69,22 @@ class Network:
         """Outputs `[B, O_k]` and the backward pass, see `Net.tape`; `frozen` leaves running statistics as they are."""
         outs, back = self.net.tape(x, frozen=frozen)
         return list(outs), back
+
+    @property
+    def state_size(self) -> int:
+        """Width of the recurrent state, 0 without one."""
+        return self.net.state_size
+
+    def advance(self, x: Array, state: Array | None) -> tuple[list[Floats], Floats]:
+        """One step of recurrent networks; see `Recurrent`. None is the state at the beginning of an episode."""
+        assert isinstance(self.net, Recurrent)
+        return self.net.advance(x, np.zeros((len(x), self.state_size), np.float32) if state is None else state)
+
+    def tape_sequence(self, x: Tensor, state: Tensor, boundary: Tensor) -> tuple[list[Tensor], Tensor, Back]:
+        """Outputs `[L * B, O_k]` over sequences, the state after them, and the backward pass; see `Recurrent`."""
+        assert isinstance(self.net, Recurrent)
+        outs, after, back = self.net.tape_sequence(x, state, boundary)
+        return list(outs), after, back
 
     def stir(self, rng: np.random.Generator | None) -> None:
         """Draw the noise of noisy layers anew; None takes it away."""

@@ -96,14 +96,14 @@ class Recurrent(Traced):
         super().__init__(module)
         self.state_size = sum(module.sizes)
 
-    def tape_sequence(self, x: Tensor, state: Tensor, boundary: Tensor) -> tuple[Sequence[Tensor], Back]:
-        """As `Net.tape`, for sequences; see `Memory` for the arguments."""
+    def tape_sequence(self, x: Tensor, state: Tensor, boundary: Tensor) -> tuple[Sequence[Tensor], Tensor, Back]:
+        """As `Net.tape`, for sequences, with the state after them; see `Memory` for the arguments."""
         leaf = x.detach().requires_grad_()
         self.module.train()
         with torch.enable_grad():
-            outs, _ = self.module(leaf, state, boundary)
+            outs, after = self.module(leaf, state, boundary)
         self.module.eval()
-        return [out.detach() for out in outs], self.pull(outs, leaf)
+        return [out.detach() for out in outs], after.detach(), self.pull(outs, leaf)
 
     def advance(self, x: Array, state: Array) -> tuple[list[Floats], Floats]:
         """One step: the outputs `[B, O_k]` of all networks for `x [B, I]`, and the states `[B, S]` after it."""
