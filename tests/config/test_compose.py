@@ -37,7 +37,7 @@ def test_every_algorithm_composes_with_every_environment(algo: str, env: str):
 def test_every_algorithm_composes_with_every_net(algo: str, net: str):
     name = {"gru": "recurrent", "lstm": "recurrent", "crossq_critic": "mlp"}.get(net, net.split("_")[0])
     if name == "recurrent" and (not SCHEMAS["algo"][algo].takes_sequences or algo in ("ddqn_per", "rainbow")):
-        with pytest.raises(ConfigError, match="learns from single steps|replays sequences evenly"):
+        with pytest.raises(ConfigError, match=r"learns from single steps|replays sequences evenly"):
             compose([f"algo={algo}", f"net={net}"])
     else:
         assert compose([f"algo={algo}", f"net={net}"]).net.name == name
