@@ -1,5 +1,6 @@
 """docs/extending.md, run as it stands."""
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -63,3 +64,6 @@ def test_a_name_that_is_taken_is_refused():
         extend("a2c", PPOConfig, "x.Y")
     with pytest.raises(ConfigError, match="name: str = 'other'"):
         extend("other", PPOConfig, "x.Y")
+    other = dataclasses.make_dataclass("PPOConfig", [("name", str, "mine")], bases=(PPOConfig,), kw_only=True)
+    with pytest.raises(ConfigError, match="a class PPOConfig already"):
+        extend("mine", other, "x.Y")

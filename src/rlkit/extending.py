@@ -31,10 +31,12 @@ def extend(name: str, config: type[AlgoConfig], algorithm: str) -> None:
     from rlkit.config.algo import AlgoConfig
     from rlkit.config.schema import SCHEMAS
 
-    known = SCHEMAS["algo"].get(name)
     path = f"{config.__module__}.{config.__qualname__}"
-    if known is not None and f"{known.__module__}.{known.__qualname__}" != path:
+    known = {key: f"{cls.__module__}.{cls.__qualname__}" for key, cls in SCHEMAS["algo"].items()}
+    if known.get(name, path) != path:
         raise ConfigError(f"extend({name!r}): there is an algorithm of that name already\n  accepted: another name")
+    if config.__name__ in ALGORITHMS and path not in known.values():
+        raise ConfigError(f"extend({name!r}): there is a class {config.__name__} already\n  accepted: another name")
     if not issubclass(config, AlgoConfig) or getattr(config, "name", None) != name:
         raise ConfigError(f"extend({name!r}): {path} has to be a dataclass under AlgoConfig with name: str = {name!r}")
     SCHEMAS["algo"][name] = config

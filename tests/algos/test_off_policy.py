@@ -10,7 +10,16 @@ from torch.distributions import Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
 
 from rlkit.config.net import MLPConfig, RecurrentConfig
-from rlkit.config.off_policy import CrossQConfig, DQNConfig, SACConfig, SARSAConfig, TD3Config, ValueExploration
+from rlkit.config.off_policy import (
+    CrossQConfig,
+    DQNConfig,
+    NoiseConfig,
+    SACConfig,
+    SARSAConfig,
+    TD3Config,
+    ValueExploration,
+)
+from rlkit.training.evaluate import lend
 from rlkit.types import Batch
 from tests.algos.loop import Loop
 
@@ -372,3 +381,56 @@ def test_recurrent_dqn_recalls():
             state = action.state
         right.append(int(action.action[0]) == (side > 0))
     assert all(right)
+
+
+@pytest.mark.parametrize(
+    "cfg",
+    [
+        SACConfig(),
+        SACConfig(noise=NoiseConfig(kind="pink")),
+        SACConfig(noise=NoiseConfig(kind="ornstein_uhlenbeck")),
+        TD3Config(noise=NoiseConfig(kind="pink")),
+        TD3Config(noise=NoiseConfig(kind="ornstein_uhlenbeck")),
+    ],
+    ids=lambda cfg: f"{cfg.name}-{cfg.noise.kind}",
+)
+def test_noise_is_for_training_alone_and_an_evaluation_does_not_move_it(cfg):
+    algo = Loop(PENDULUM, cfg, 4).algo
+    before = copy.deepcopy(algo.noise.state_dict())
+    with lend(algo, np.random.default_rng(0)):
+        for rows in (1, 4, 16):
+            action = algo.act(np.zeros((rows, 3), np.float32), frames=10**6, explore=True).action
+            assert action.shape == (rows, 1)
+    for name, value in algo.noise.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+    obs = np.zeros((4, 3), np.float32)
+    if cfg.name == "td3":
+        quiet = algo.act(obs, frames=10**6, explore=False).action
+        assert not np.array_equal(algo.act(obs, frames=10**6, explore=True).action, quiet)
+
+
+def test_pink_noise_has_the_deviation_of_the_policy():
+    algo = Loop(PENDULUM, SACConfig(noise=NoiseConfig(kind="pink")), 4).algo
+    drawn = np.concatenate([algo.noise(np.random.default_rng(seed)) for seed in range(1024)])
+    assert drawn.std() == pytest.approx(1, abs=0.1)
+
+
+def test_every_report_of_crossq_has_the_policys_figures():
+    net = MLPConfig(hidden=[16], activation="relu", batch_renorm=True)
+    loop = Loop(PENDULUM, CrossQConfig(**SOON), 1, net=net)
+    reports = []
+    while loop.algo.updates < 12:
+        reports += [u.metrics for u in loop.learn()]
+    assert all({"entropy", "alpha", "critic_loss"} <= set(metrics) for metrics in reports[3:])
+
+
+def test_a_new_run_and_a_loaded_one_begin_with_the_same_temperature():
+    one, other = (Loop(PENDULUM, SACConfig(alpha_init=0.2)).algo for _ in range(2))
+    other.load_state_dict(copy.deepcopy(one.state_dict()))
+    assert float(one.alpha) == float(other.alpha)
+
+
+@pytest.mark.parametrize("cfg", [SACConfig(), TD3Config()], ids=lambda cfg: cfg.name)
+def test_twin_critics_share_nothing(cfg):
+    algo = Loop(PENDULUM, cfg, net=MLPConfig(hidden=[8], shared=True)).algo
+    assert not any("trunk" in name for name in algo.critic.state_dict())

@@ -110,10 +110,11 @@ def test_torchs_own_beginning_is_that_of_its_linear_layers():
 @pytest.mark.parametrize(
     ("cfg", "space", "said"),
     [
-        (MLPConfig(), PICTURES, "net=mlp takes vectors, the environment observes pictures"),
-        (ImpalaConfig(), VECTORS, "net=impala takes pictures"),
-        (RecurrentConfig(), PICTURES, "net=recurrent takes vectors"),
-        (ConvConfig(kernels=[50, 4, 3]), PICTURES, "net.kernels does not fit"),
+        (MLPConfig(), PICTURES, "kind mlp takes vectors, the environment observes pictures"),
+        (ImpalaConfig(), VECTORS, "kind impala takes pictures"),
+        (RecurrentConfig(), PICTURES, "kind recurrent takes vectors"),
+        (ConvConfig(kernels=[50, 4, 3]), PICTURES, "net.channels does not fit"),
+        (layers({"type": "conv2d", "out": 3}, {"type": "batch_renorm"}), PICTURES, "batch_renorm cannot follow"),
         (layers({"type": "conv2d", "out": 3}), VECTORS, r"net.layers.0 does not fit what comes before, \[5\]"),
     ],
 )

@@ -65,13 +65,16 @@ class DQN(OffPolicy):
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
         """The best action, or one that is tried out."""
+        warming_up = explore and self.warming_up(frames)
+        if warming_up and not self.q.state_size:
+            return Action(uniform(self.spec.action, len(obs), self.rng))
         self.q.stir(self.rng if explore else None)
         if self.q.state_size:
             (out,), state = self.q.advance(obs, state)
         else:
             out = self.q.infer(obs)
         q = self.expected(self.split(torch.from_numpy(out))).numpy()
-        if explore and self.warming_up(frames):
+        if warming_up:
             action = uniform(self.spec.action, len(obs), self.rng)
         elif explore:
             action = explore_values(q, self.cfg.exploration, frames, self.total_frames, self.rng)
@@ -127,7 +130,7 @@ class DQN(OffPolicy):
         back([d_out.flatten(1)])
         self.optims["q"].step()
         self.updates += 1
-        self.follow()
+        self.follow(self.updates)
         if not self.last_of_rollout:
             return Update(priority=priority)
         stats: dict[str, Any] = {
@@ -145,9 +148,9 @@ class DQN(OffPolicy):
         """
         if batch.source == "sequences":
             return self.forward_sequences(batch)
-        (next_out,), _ = self.target.tape(batch.next_obs, frozen=True)
+        (next_out,) = self.target.predict(batch.next_obs)
         # before the tape of obs, which takes the same memory
-        chooser = self.q.tape(batch.next_obs, frozen=True)[0][0].clone() if self.cfg.double else next_out
+        chooser = self.q.predict(batch.next_obs)[0].clone() if self.cfg.double else next_out
         (out,), back = self.q.tape(batch.obs)
         return batch, out, back, next_out, chooser
 
@@ -191,6 +194,7 @@ def discrete(setting: Setting, algo: str) -> int:
     space = setting.spec.action
     if not isinstance(space, spaces.Discrete):
         raise ConfigError(
-            f"algo={algo} takes Discrete actions, {setting.spec.id} has {space}\n  use ppo, a2c, sac, crossq or td3"
+            f"algo={algo} takes Discrete actions, {setting.spec.id} has {space}\n  use "
+            + ("ppo, sac, crossq or td3" if isinstance(space, spaces.Box) else "ppo or a2c")
         )
     return int(space.n)

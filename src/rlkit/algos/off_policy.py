@@ -33,6 +33,7 @@ class OffPolicy(Algorithm):
         self.networks: dict[str, Network] = {}
         self.targets: dict[str, Network] = {}
         self.optims: dict[str, optim.Optimizer] = {}
+        self.own_rng = setting.acting
         self.frames = self.new_frames = 0
         self.owed = 0.0
         self.updates = 0
@@ -56,6 +57,10 @@ class OffPolicy(Algorithm):
     def warming_up(self, frames: int) -> bool:
         """Whether actions are still drawn from the action space."""
         return frames < int(self.cfg.learning_starts)
+
+    def training(self, rows: int) -> bool:
+        """Whether an action is for the training environments, which alone get exploration noise."""
+        return self.rng is self.own_rng and rows == self.spec.num_envs
 
     def prepare(self, rollout: Rollout) -> Rollout:
         """Count the frames, and set the learning rate for the updates that they bring."""
@@ -84,9 +89,9 @@ class OffPolicy(Algorithm):
         """A batch to update on."""
         return memory.sample(int(self.cfg.batch_size), gamma=self.cfg.gamma, n_step=int(self.cfg.n_step))
 
-    def follow(self) -> None:
-        """Move the target networks, where the updates so far say so."""
-        if self.updates % int(self.cfg.target_update_every) == 0:
+    def follow(self, updates: int) -> None:
+        """Move the target networks, where the number of updates so far says so."""
+        if updates % int(self.cfg.target_update_every) == 0:
             for name, target in self.targets.items():
                 target.follow(self.networks[name], self.cfg.tau)
 

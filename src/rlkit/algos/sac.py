@@ -20,6 +20,7 @@ the running statistics; only that joint pass moves them.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ from rlkit.types import Action, Batch, State, Update
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from rlkit.config.net import NetConfig
     from rlkit.config.off_policy import SACConfig
     from rlkit.types import Array, Rollout
 
@@ -64,7 +66,9 @@ class SAC(OffPolicy):
             )
         self.device = setting.device
         self.dims = math.prod(space.shape) if isinstance(space, spaces.Box) else int(space.n)
-        critic_net = setting.critic_net or setting.net
+        if isinstance(space, spaces.Box):
+            bounded(space, cfg.name)
+        critic_net = twins_of(setting)
         actor_outputs = {"actor": Output(2 * self.dims if self.continuous else self.dims, setting.net.policy_gain)}
         width = 1 if self.continuous else self.dims
         critic_outputs = {name: Output(width, critic_net.value_gain) for name in ("q1", "q2")}
@@ -88,9 +92,15 @@ class SAC(OffPolicy):
             max_grad_norm=None,
             views=lambda flat: {"log_alpha": flat},
         )
-        self.noise = Noise(cfg.noise, setting.spec.num_envs, self.dims)
-        self.alpha = torch.full((), cfg.alpha_init if cfg.alpha is None else cfg.alpha, device=setting.device)
+        # Pink noise takes the place of the policy's standard normal, so its deviation is 1.
+        noise = dataclasses.replace(cfg.noise, std=1.0) if cfg.noise.kind == "pink" else cfg.noise
+        self.noise = Noise(noise, setting.spec.num_envs, self.dims)
+        self.choices = Categorical(self.dims)
+        self.alpha = self.log_alpha.weight.exp()[0]
+        if cfg.alpha is not None:
+            self.alpha.fill_(cfg.alpha)
         self.stats: dict[str, Any] = {}
+        self.policy_stats: dict[str, Any] = {}
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
         """A sample of the policy, or its mode (`tanh` of the mean, or the likeliest choice)."""
@@ -98,15 +108,17 @@ class SAC(OffPolicy):
             return Action(uniform(self.spec.action, len(obs), self.rng))
         params = self.actor.infer(obs)
         if not self.continuous:
-            return Action(Categorical(self.dims).sample(params, self.rng) if explore else params.argmax(-1))
+            return Action(self.choices.sample(params, self.rng) if explore else params.argmax(-1))
         mean, log_std = params[:, : self.dims], params[:, self.dims :]
         if not explore:
             return Action(np.tanh(mean))
         std = np.exp(log_std.clip(*LOG_STD))
-        pink = self.cfg.noise.kind == "pink"
-        drawn = self.noise(self.rng) if pink else self.rng.standard_normal(mean.shape, dtype=np.float32)
+        kind = self.cfg.noise.kind if self.training(len(obs)) else "none"
+        drawn = self.noise(self.rng) if kind == "pink" else self.rng.standard_normal(mean.shape, dtype=np.float32)
         action = np.tanh(mean + std * drawn)
-        return Action(action if pink else np.clip(action + self.noise(self.rng), -1, 1))
+        if kind in ("gaussian", "ornstein_uhlenbeck"):
+            action = np.clip(action + self.noise(self.rng), -1, 1)
+        return Action(action)
 
     def prepare(self, rollout: Rollout) -> Rollout:
         """Set the schedules."""
@@ -122,8 +134,8 @@ class SAC(OffPolicy):
         priority = self.update_critics(batch)
         if self.updates % int(self.cfg.policy_delay) == 0:
             self.update_policy(batch)
-        self.follow()
-        return Update(self.stats if self.last_of_rollout else {}, priority)
+        self.follow(self.updates)
+        return Update({**self.policy_stats, **self.stats} if self.last_of_rollout else {}, priority)
 
     def normal(self, like: Tensor) -> Tensor:
         """Standard normal noise, from the stream that actions are drawn from."""
@@ -135,7 +147,7 @@ class SAC(OffPolicy):
 
     def update_critics(self, batch: Batch) -> Tensor:
         """One step of both critics; returns the size of their errors `[B]`."""
-        (params,), _ = self.actor.tape(batch.next_obs, frozen=True)
+        (params,) = self.actor.predict(batch.next_obs)
         half = len(batch)
         if self.continuous:
             next_action, next_log_prob, _ = tanh_gaussian(params, self.normal(params[:, : self.dims]))
@@ -147,7 +159,7 @@ class SAC(OffPolicy):
             outs, back = self.critic.tape(torch.cat([now, then]))
             (q1, next_q1), (q2, next_q2) = (out.split_with_sizes([half, half]) for out in outs)
         else:
-            (next_q1, next_q2), _ = self.targets["critic"].tape(then, frozen=True)
+            next_q1, next_q2 = self.targets["critic"].predict(then)
             (q1, q2), back = self.critic.tape(now)
         next_q = self.join(next_q1, next_q2)
         if self.continuous:
@@ -185,7 +197,7 @@ class SAC(OffPolicy):
             back([chain(d_input[:, -self.dims :], self.alpha / rows)])
             entropy = -log_prob
         else:
-            (q1, q2), _ = self.critic.tape(batch.obs, frozen=True)
+            q1, q2 = self.critic.predict(batch.obs)
             log_p = params.log_softmax(-1)
             p = log_p.exp()
             cost = self.alpha * log_p - self.join(q1, q2)
@@ -195,13 +207,12 @@ class SAC(OffPolicy):
         self.optims["actor"].step()
         if self.cfg.alpha is None:
             self.update_temperature(entropy)
-        if self.last_of_rollout:
-            self.stats.update(
-                entropy=entropy.mean(),
-                alpha=self.alpha.clone(),
-                actor_grad_norm=self.optims["actor"].grad_norm,
-                learning_rate=self.optims["actor"].learning_rate,
-            )
+        self.policy_stats = {
+            "entropy": entropy.mean(),
+            "alpha": self.alpha.clone(),
+            "actor_grad_norm": self.optims["actor"].grad_norm,
+            "learning_rate": self.optims["actor"].learning_rate,
+        }
 
     def update_temperature(self, entropy: Tensor) -> None:
         """One step: up where the policy's entropy is below its target, down where it is above."""
@@ -229,6 +240,21 @@ class SAC(OffPolicy):
             self.alpha = self.log_alpha.weight.exp()[0]
         self.alpha_optim.load_state_dict(state["alpha_optim"])
         self.noise.load_state_dict(state["noise"])
+
+
+def twins_of(setting: Setting) -> NetConfig:
+    """The critics' shape; two that shared a trunk would not be two."""
+    return dataclasses.replace(setting.critic_net or setting.net, shared=False)
+
+
+def bounded(space: spaces.Box, algo: str) -> None:
+    """Refuse actions without bounds: the policy's are `tanh` of something.
+
+    Raises:
+        ConfigError: a dimension has none.
+    """
+    if not space.is_bounded():
+        raise ConfigError(f"algo={algo} takes bounded actions, not {space}\n  use algo=ppo")
 
 
 def state_action(setting: Setting, dims: int) -> spaces.Box:

@@ -16,7 +16,7 @@ from gymnasium import spaces
 
 from rlkit.algos.base import Setting
 from rlkit.algos.off_policy import OffPolicy
-from rlkit.algos.sac import state_action
+from rlkit.algos.sac import bounded, state_action, twins_of
 from rlkit.errors import ConfigError
 from rlkit.maths.exploration import uniform
 from rlkit.maths.noise import Noise
@@ -38,9 +38,11 @@ class TD3(OffPolicy):
         super().__init__(cfg, setting)
         space = setting.spec.action
         if not isinstance(space, spaces.Box):
-            raise ConfigError(f"algo=td3 takes Box actions, {setting.spec.id} has {space}\n  use dqn, ppo or sac")
+            others = "dqn, sac or ppo" if isinstance(space, spaces.Discrete) else "ppo or a2c"
+            raise ConfigError(f"algo=td3 takes Box actions, {setting.spec.id} has {space}\n  use {others}")
+        bounded(space, cfg.name)
         self.dims = math.prod(space.shape)
-        critic_net = setting.critic_net or setting.net
+        critic_net = twins_of(setting)
         outputs = {"actor": Output(self.dims, setting.net.policy_gain)}
         self.actor = Network(setting.net, outputs, setting.spec.observation, setting.init, setting.device)
         twins = {name: Output(1, critic_net.value_gain) for name in ("q1", "q2")}
@@ -55,17 +57,18 @@ class TD3(OffPolicy):
         if explore and self.warming_up(frames):
             return Action(uniform(self.spec.action, len(obs), self.rng))
         action = np.tanh(self.actor.infer(obs))
-        return Action(np.clip(action + self.noise(self.rng), -1, 1) if explore else action)
+        noisy = explore and self.training(len(obs))
+        return Action(np.clip(action + self.noise(self.rng), -1, 1) if noisy else action)
 
     def update(self, batch: Batch) -> Update:
         """One step of the critics; policy and targets when they are due."""
         cfg, rows = self.cfg, len(batch)
         self.updates += 1
-        next_action = self.targets["actor"].tape(batch.next_obs, frozen=True)[0][0].tanh()
+        next_action = self.targets["actor"].predict(batch.next_obs)[0].tanh()
         noise = torch.from_numpy(self.rng.standard_normal(tuple(next_action.shape), dtype=np.float32))
         smooth = (cfg.target_noise * noise.to(next_action.device)).clamp(-cfg.target_noise_clip, cfg.target_noise_clip)
         then = torch.cat([batch.next_obs, (next_action + smooth).clamp(-1, 1)], -1)
-        next_q = torch.min(*self.targets["critic"].tape(then, frozen=True)[0])[:, 0]
+        next_q = torch.min(*self.targets["critic"].predict(then))[:, 0]
         target = batch.reward + batch.discount * next_q
 
         qs, back = self.critic.tape(torch.cat([batch.obs, batch.action], -1))
@@ -82,7 +85,7 @@ class TD3(OffPolicy):
             }
         if self.updates % int(cfg.policy_delay) == 0:
             self.update_policy(batch)
-            self.follow()
+            self.follow(self.updates // int(cfg.policy_delay))
         return Update(stats, (errors[0].abs() + errors[1].abs()) / 2)
 
     def update_policy(self, batch: Batch) -> None:

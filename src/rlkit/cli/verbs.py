@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rlkit.config.learning import ScheduleConfig
 from rlkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -78,15 +80,25 @@ def _resume(arguments: Sequence[str]) -> None:
 def _changed_schedules(before: RunConfig, config: RunConfig) -> list[str]:
     """What a new budget changes beside the number of frames."""
     lines = [
-        f"algo.{name.removesuffix('_schedule')} is scheduled ({value.kind}) over the budget: from here on as for "
+        f"{name} is scheduled ({schedule.kind}) over the budget: from here on as for "
         f"{config.frames:,} frames, not {before.frames:,}"
-        for name, value in vars(config.algo).items()
-        if name.endswith("_schedule") and value.kind not in ("constant", "piecewise") and value.end_frames is None
+        for part in ("algo", "memory")
+        for name, schedule in _schedules(getattr(config, part), f"{part}.")
+        if schedule.kind not in ("constant", "piecewise") and schedule.end_frames is None
     ]
     for what, each in (("eval", config.eval.every_frames), ("log", config.log.every_frames)):
         if each is None:
             lines.append(f"{what}.every_frames is a fraction of the budget, and grows with it")
     return lines
+
+
+def _schedules(node: Any, path: str) -> Iterator[tuple[str, ScheduleConfig]]:
+    """The schedules of a part of the configuration, by the key that they move."""
+    for name, value in vars(node).items():
+        if isinstance(value, ScheduleConfig):
+            yield path + name.removesuffix("_schedule"), value
+        elif dataclasses.is_dataclass(value):
+            yield from _schedules(value, f"{path}{name}.")
 
 
 def _evaluate(arguments: Sequence[str]) -> None:

@@ -19,6 +19,10 @@ class AlgoConfig(Checked):
     prefix = "algo."
     takes_sequences: ClassVar[bool] = False
     """Whether recurrent nets can be trained."""
+    takes_noise: ClassVar[bool] = False
+    """Whether it draws the noise of noisy layers."""
+    has_critic: ClassVar[bool] = True
+    """Whether there is a critic, which may have a net of its own."""
     memories: ClassVar[tuple[str, ...]] = ("rollout",)
     """Memories that it learns from."""
 
@@ -29,12 +33,21 @@ class AlgoConfig(Checked):
     def __post_init__(self) -> None:
         self.real("gamma", low=0, high=1)
 
-    def fits(self, net: NetConfig, memory: MemoryConfig) -> None:
-        """Check that the algorithm can learn with this net and from this memory.
+    def fits(self, net: NetConfig, critic_net: NetConfig | None, memory: MemoryConfig) -> None:
+        """Check that the algorithm can learn with these nets and from this memory.
 
         Raises:
-            ConfigError: it cannot.
+            ConfigError: it cannot, or would leave something unused.
         """
+        if critic_net is not None:
+            if not self.has_critic:
+                raise ConfigError(f"net@critic_net={critic_net.name}: {self.name} has no critic\n  accepted: null")
+            self.fits(critic_net, None, memory)
+        if net.noisy and not self.takes_noise:
+            raise ConfigError(
+                f"net.noisy=true: {self.name} does not draw that noise\n"
+                "  accepted: false here; true for sarsa, dqn and its variants"
+            )
         if isinstance(net, RecurrentConfig) and not self.takes_sequences:
             raise ConfigError(
                 f"net={net.name}: {self.name} learns from single steps, and a recurrent net needs sequences\n"
@@ -44,9 +57,9 @@ class AlgoConfig(Checked):
             raise ConfigError(f"memory={memory.name} is not for {self.name}\n  accepted: {' or '.join(self.memories)}")
 
     def scheduled(self, *keys: str) -> None:
-        """Check the schedules of keys, once the keys have been checked."""
+        """Check the schedules of keys that are never negative, once the keys have been checked."""
         for key in keys:
-            getattr(self, f"{key}_schedule").check(f"algo.{key}", getattr(self, key))
+            getattr(self, f"{key}_schedule").check(f"algo.{key}", getattr(self, key), low=0)
 
 
 @dataclass(kw_only=True)
@@ -87,7 +100,7 @@ class PolicyGradientConfig(AlgoConfig):
         super().__post_init__()
         self.real("learning_rate", "max_grad_norm", above=0)
         self.real("ent_coef", "vf_coef", low=0)
-        self.real("log_std_init", low=-20, high=2)
+        self.real("log_std_init", low=-5 if self.state_dependent_std else -20, high=2)
         self.scheduled("learning_rate", "ent_coef")
 
 
@@ -215,6 +228,7 @@ class RandomConfig(AlgoConfig):
 
     name: str = "random"
     takes_sequences: ClassVar[bool] = True
+    has_critic: ClassVar[bool] = False
 
     n_steps: Whole = 128
     """Steps per environment between two looks at the schedule of logs and evaluations."""

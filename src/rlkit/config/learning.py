@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,8 +27,8 @@ class ScheduleConfig(Checked):
     """For piecewise: [[frames, value], ...], joined by straight lines that begin at frame 0 with the value beside this
     schedule; two points at the same frames are a step."""
 
-    def check(self, key: str, start: float) -> None:
-        """Check the schedule of `key`, which begins at `start`.
+    def check(self, key: str, start: float, low: float = -math.inf, high: float = math.inf) -> None:
+        """Check the schedule of `key`, which begins at `start` and stays from `low` to `high`.
 
         Raises:
             ConfigError: naming the key.
@@ -35,7 +36,7 @@ class ScheduleConfig(Checked):
         self.prefix = f"{key}_schedule."
         self.whole("start_frames", low=0)
         self.whole("end_frames")
-        self.real("end")
+        self.real("end", low=low, high=high)
         if self.end_frames is not None and self.end_frames <= self.start_frames:
             raise self.reject("end_frames", f"more than start_frames={self.start_frames}")
         if self.kind == "exponential" and (start <= 0 or self.end <= 0):
@@ -47,6 +48,8 @@ class ScheduleConfig(Checked):
             frames = [point[0] for point in self.points if len(point) == 2]
             if not frames or len(frames) < len(self.points) or frames != sorted(frames) or frames[0] < 0:
                 raise self.reject("points", "[[frames, value], ...], frames from 0 on and not falling")
+            if not all(math.isfinite(value) and low <= value <= high for _, value in self.points):
+                raise self.reject("points", f"values from {low:g} to {high:g}")
         elif self.points:
             raise self.reject("points", f"[] together with kind={self.kind}, or kind=piecewise")
 

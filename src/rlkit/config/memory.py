@@ -32,15 +32,21 @@ class ReplayConfig(MemoryConfig):
     buffer_size: Whole = 100_000
     """Transitions held, over all environments; the oldest make room."""
     combined: bool = False
-    """Put the newest transitions into every batch (Zhang & Sutton 2017, arXiv:1712.01275)."""
+    """Put the transitions that came since the last update into every batch, as far as they fit (Zhang & Sutton 2017,
+    arXiv:1712.01275)."""
     on_disk: bool = False
-    """Keep observations in a memory-mapped file in the session's folder instead of the working memory."""
+    """Keep pictures, or the rows of vectors, in a memory-mapped file in the session's folder instead of the working
+    memory; needs `save: false`."""
     save: bool = True
     """Save the contents with every checkpoint. Without them a resumed run begins with an empty memory, and does not
     equal one that never stopped."""
 
     def __post_init__(self) -> None:
         self.whole("buffer_size", low=2)
+        if self.on_disk and self.save:
+            raise self.reject(
+                "on_disk", "false, or true together with memory.save=false: a checkpoint would read the whole file"
+            )
 
 
 @dataclass(kw_only=True)
@@ -58,4 +64,4 @@ class PrioritizedConfig(ReplayConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.real("alpha", "beta", low=0, high=1)
-        self.beta_schedule.check("memory.beta", self.beta)
+        self.beta_schedule.check("memory.beta", self.beta, low=0, high=1)

@@ -39,6 +39,11 @@ class NetConfig(Checked):
     def __post_init__(self) -> None:
         self.real("hidden_gain", "policy_gain", "value_gain", low=0)
 
+    def plain(self) -> None:
+        """Refuse noisy layers where they are not built."""
+        if self.noisy:
+            raise self.reject("noisy", f"false for {self.name}; true for mlp, conv and impala")
+
     def widths(self, *keys: str) -> None:
         """Check lists of widths."""
         for key in keys:
@@ -143,6 +148,7 @@ class RecurrentConfig(NetConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.plain()
         self.widths("hidden")
         self.whole("width", "layers", "sequence_length")
         self.whole("burn_in", low=0)
@@ -196,3 +202,7 @@ class SequentialConfig(NetConfig):
     name: str = "sequential"
     layers: list[LayerConfig] = field(default_factory=list)
     """[{type: linear, out: 64}, {type: activation, function: tanh}, ...]"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.plain()

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 from rlkit.config.algo import AlgoConfig
 from rlkit.config.checks import Checked, Whole
 from rlkit.config.learning import OptimizerConfig, ScheduleConfig
-from rlkit.config.memory import MemoryConfig
-from rlkit.config.net import NetConfig, RecurrentConfig
+from rlkit.config.memory import MemoryConfig, ReplayConfig
+from rlkit.config.net import MLPConfig, NetConfig, RecurrentConfig
 from rlkit.errors import ConfigError
 
 
@@ -71,8 +71,8 @@ class ValueExploration(Checked):
     def __post_init__(self) -> None:
         self.real("epsilon", low=0, high=1)
         self.real("temperature", low=0)
-        for key in ("epsilon", "temperature"):
-            getattr(self, f"{key}_schedule").check(f"algo.exploration.{key}", getattr(self, key))
+        self.epsilon_schedule.check("algo.exploration.epsilon", self.epsilon, low=0, high=1)
+        self.temperature_schedule.check("algo.exploration.temperature", self.temperature, low=0)
 
 
 @dataclass(kw_only=True)
@@ -80,6 +80,8 @@ class DQNConfig(OffPolicyConfig):
     """Deep Q-learning (Mnih et al. 2015)."""
 
     takes_sequences: ClassVar[bool] = True
+    takes_noise: ClassVar[bool] = True
+    has_critic: ClassVar[bool] = False
 
     name: str = "dqn"
     batch_size: Whole = 64
@@ -112,19 +114,23 @@ class DQNConfig(OffPolicyConfig):
         if self.v_min >= self.v_max:
             raise self.reject("v_max", f"more than algo.v_min={self.v_min:g}")
 
-    def fits(self, net: NetConfig, memory: MemoryConfig) -> None:
+    def fits(self, net: NetConfig, critic_net: NetConfig | None, memory: MemoryConfig) -> None:
         """See `AlgoConfig`; sequences are drawn evenly, and their returns have one step."""
-        super().fits(net, memory)
-        if isinstance(net, RecurrentConfig) and (memory.name != "replay" or self.n_step != 1):
+        super().fits(net, critic_net, memory)
+        plain = isinstance(memory, ReplayConfig) and memory.name == "replay" and not memory.combined
+        if isinstance(net, RecurrentConfig) and not (plain and self.n_step == 1):
             raise ConfigError(
                 f"net={net.name}: {self.name} replays sequences evenly and with one-step returns\n"
-                "  accepted: memory=replay algo.n_step=1"
+                "  accepted: memory=replay memory.combined=false algo.n_step=1"
             )
 
 
 @dataclass(kw_only=True)
 class SARSAConfig(AlgoConfig):
     """SARSA (Rummery & Niranjan 1994)."""
+
+    takes_noise: ClassVar[bool] = True
+    has_critic: ClassVar[bool] = False
 
     name: str = "sarsa"
     learning_rate: float = 1e-3
@@ -161,7 +167,7 @@ class NoiseConfig(Checked):
     """gaussian: fresh at every step. ornstein_uhlenbeck: pulled back to 0 by a share `theta` a step (Lillicrap et al.
     2016, arXiv:1509.02971). pink: power falls with frequency (Eberhard et al. 2023)."""
     std: float = 0.1
-    """Standard deviation; of ornstein_uhlenbeck, of the change in a step."""
+    """Standard deviation; of ornstein_uhlenbeck, of the change in a step. SAC's pink noise has 1, inside of tanh."""
     theta: float = 0.15
     """Pull of ornstein_uhlenbeck."""
 
@@ -211,6 +217,8 @@ class SACConfig(OffPolicyConfig):
         self.whole("policy_delay")
         if self.alpha is not None:
             self.scheduled("alpha")
+        elif self.alpha_schedule.kind != "constant":
+            raise self.reject("alpha", "a number together with algo.alpha_schedule; a learnt temperature has none")
 
 
 @dataclass(kw_only=True)
@@ -222,6 +230,16 @@ class CrossQConfig(SACConfig):
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(betas=[0.5, 0.999]))
     policy_delay: Whole = 3
 
+    def fits(self, net: NetConfig, critic_net: NetConfig | None, memory: MemoryConfig) -> None:
+        """See `AlgoConfig`; without batch renormalisation the critics would have nothing in the targets' place."""
+        super().fits(net, critic_net, memory)
+        critic = critic_net or net
+        if critic_net is not None and isinstance(critic, MLPConfig) and not critic.batch_renorm:
+            raise ConfigError(
+                f"net@critic_net={critic.name}: crossq needs batch renormalisation in its critics\n"
+                "  accepted: net@critic_net=crossq_critic, or critic_net.batch_renorm=true"
+            )
+
 
 @dataclass(kw_only=True)
 class TD3Config(OffPolicyConfig):
@@ -229,7 +247,7 @@ class TD3Config(OffPolicyConfig):
 
     name: str = "td3"
     policy_delay: Whole = 2
-    """Updates of the critics for one of the policy and the targets."""
+    """Updates of the critics for one of the policy; `target_update_every` counts the latter."""
     noise: NoiseConfig = field(default_factory=lambda: NoiseConfig(kind="gaussian"))
     """Noise added to actions while exploring."""
     target_noise: float = 0.2

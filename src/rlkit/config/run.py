@@ -103,9 +103,7 @@ class RunConfig(Checked):
         self.whole("frames", "num_envs", "threads")
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise self.reject("device", "auto, cpu, mps, cuda, or cuda:<number>")
-        for net in (self.net, self.critic_net):
-            if net is not None:
-                self.algo.fits(net, self.memory)
+        self.algo.fits(self.net, self.critic_net, self.memory)
         if self.name is None:
             self.name = f"{self.algo.name}_{slug(self.env.today)}"
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", self.name):

@@ -116,9 +116,9 @@ class EpisodeMemory:
     def load_state_dict(self, state: State) -> None:
         """Take up the state of `state_dict`."""
         self.trail.load_state_dict(state["trail"])
+        self.rows = len(state["priorities"]["leaves"])
         for name, held in state["fields"].items():
             self.fields[name] = np.zeros((self.capacity, *held.shape[1:]), held.dtype)
-            self.fields[name][: len(held)] = held
-            self.rows = len(held)
+            self.fields[name][: self.rows] = held
         self.priorities.load_state_dict(state["priorities"])
         self.next = state["next"]

@@ -233,11 +233,7 @@ class ReplayMemory:
         step = start + np.arange(length)[:, None]
         index = (step % self.steps * self.num_envs + env).reshape(-1)
         table, span = self.table[index], self.layout.span
-        if self.frames is not None:
-            obs: Array = self.frames.stacks(self.numbers[index, :-1])
-            end: Array = self.frames.stacks(self.numbers[index[-size:], 1:])
-        else:
-            obs, end = table[:, span["obs"]], table[-size:, span["next_obs"]]
+        obs, end = table[:, span["obs"]], table[-size:, span["next_obs"]]  # recurrent nets see vectors alone
         action = table[:, span["action"]].reshape(len(index), *self.layout.action_shape)
         arrays = {
             "obs": np.concatenate([obs, end]),

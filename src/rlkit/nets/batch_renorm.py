@@ -49,11 +49,9 @@ class BatchRenorm(nn.Module):
         std = (x.var(0, unbiased=False) + self.eps).sqrt()
         normal = (x - mean) / std
         with torch.no_grad():
-            if int(self.updates) >= self.warmup_updates:
-                r = (std / self.std).clamp(1 / R_MAX, R_MAX)
-                d = ((mean - self.mean) / self.std).clamp(-D_MAX, D_MAX)
-            else:
-                r, d = torch.ones_like(std), torch.zeros_like(mean)
+            warm = self.updates >= self.warmup_updates  # a tensor: reading it would make a GPU wait
+            r = torch.where(warm, (std / self.std).clamp(1 / R_MAX, R_MAX), 1.0)
+            d = torch.where(warm, ((mean - self.mean) / self.std).clamp(-D_MAX, D_MAX), 0.0)
             self.mean.lerp_(mean, self.momentum)
             self.std.lerp_(std, self.momentum)
             self.updates += 1

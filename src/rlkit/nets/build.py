@@ -68,6 +68,9 @@ class Net(Protocol):
         first one after a step overwrites) and returns the gradient at `x` where `inputs` asks for it. One call a tape.
         """
 
+    def predict(self, x: Tensor) -> Sequence[Tensor]:
+        """As `tape` with `frozen`, without the way back; valid until the next tape of the same batch size."""
+
     def infer(self, x: Array, k: int) -> Floats:
         """Output `[B, O_k]` of network `k`, outside of any learning; `x` is a NumPy array."""
 
@@ -107,8 +110,8 @@ def build(cfg: NetConfig, outputs: Mapping[str, Output], observation: Space[Any]
     sees = "pictures" if len(shape) == 3 else "vectors"
     if sees not in cfg.sees:
         raise ConfigError(
-            f"net={cfg.name} takes {' or '.join(cfg.sees)}, the environment observes {sees} {shape}\n"
-            f"  use net={'conv' if sees == 'pictures' else 'mlp'}"
+            f"a net of the kind {cfg.name} takes {' or '.join(cfg.sees)}, the environment observes {sees} {shape}\n"
+            f"  use {'conv' if sees == 'pictures' else 'mlp'} for net and net@critic_net"
         )
     net: Net
     if isinstance(cfg, MLPConfig) and Dense.covers(cfg):
@@ -232,7 +235,7 @@ def _connected(
 ) -> tuple[nn.Module, int]:
     """Fully connected layers behind convolutions."""
     body = nn.Sequential(*layers, nn.Flatten())
-    features = _shape_after(body, torch.zeros(1, *shape, dtype=torch.uint8), "net.kernels").shape[1]
+    features = _shape_after(body, torch.zeros(1, *shape, dtype=torch.uint8), "net.channels").shape[1]
     return nn.Sequential(*body, *_layers(features, hidden, activation, noisy)), [features, *hidden][-1]
 
 
@@ -269,6 +272,8 @@ def _layer(cfg: LayerConfig, x: Tensor) -> nn.Module:
     if cfg.type == "layer_norm":
         return nn.LayerNorm(features, eps=cfg.eps or 1e-5)
     if cfg.type == "batch_renorm":
+        if x.dim() != 2:
+            raise IndexError
         return BatchRenorm(features[-1], cfg.momentum, cfg.eps or 1e-3, int(cfg.warmup_updates))
     return nn.Flatten()
 

@@ -90,6 +90,10 @@ class Network:
         """Draw the noise of noisy layers anew; None takes it away."""
         self.net.stir(rng)
 
+    def predict(self, x: Tensor) -> list[Tensor]:
+        """Outputs `[B, O_k]` that nothing is learnt from: running statistics are used, and stay."""
+        return list(self.net.predict(x))
+
     def infer(self, x: Array, k: int = 0) -> Floats:
         """Output `[B, O_k]` of network `k`, outside of any learning."""
         return self.net.infer(x, k)

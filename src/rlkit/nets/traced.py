@@ -92,6 +92,12 @@ class Traced:
         self.module.eval()
         return [out.detach() for out in outs], self.pull(outs, leaf)
 
+    def predict(self, x: Tensor) -> Sequence[Tensor]:
+        """See `Net.predict`."""
+        with torch.no_grad():
+            outs: list[Tensor] = self.module(x)
+        return outs
+
     def pull(self, outs: Sequence[Tensor], leaf: Tensor) -> Back:
         """The backward pass from traced outputs; see `Net.tape`."""
 

@@ -144,7 +144,7 @@ def load(run: str | Path, *, seed: int | None = None) -> Agent:
     algo = build(config, seed, spec, device)
     algo.load_weights(checkpoint.load_weights(path))
     seen = ObservationTransform(config.env, spec.observation.shape or ())
-    seen.load_state_dict(checkpoint.load_parts(path)["envs"]["observations"])
+    seen.load_state_dict(checkpoint.load_parts(path, {"envs"})["envs"]["observations"])
     return Agent(config, seed, int(path.name), algo, seen)
 
 

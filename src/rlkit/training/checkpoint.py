@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,11 +134,16 @@ def load_weights(path: Path) -> dict[str, torch.Tensor]:
     return _tensors(path / "weights.safetensors")
 
 
-def load_parts(path: Path) -> dict[str, State]:
-    """The parts of a verified checkpoint, as given to `save`; arrays come back as NumPy arrays or torch tensors."""
+def load_parts(path: Path, names: Collection[str] | None = None) -> dict[str, State]:
+    """The parts of a verified checkpoint, as given to `save`; arrays come back as NumPy arrays or torch tensors.
+
+    Args:
+        path: the checkpoint's folder.
+        names: the parts that are wanted; None: all, and a replay memory may be large.
+    """
     parts = {}
     for file in sorted(path.glob("*.json")):
-        if file.name != "manifest.json":
+        if file.name != "manifest.json" and (names is None or file.stem in names):
             beside = file.with_suffix(".safetensors")
             arrays = _tensors(beside) if beside.exists() else {}
             parts[file.stem] = _join(json.loads(file.read_bytes()), arrays)

@@ -33,17 +33,28 @@ def rollout_bytes(spec: EnvSpec, steps: int) -> int:
     return (steps + 1) * spec.num_envs * held + steps * spec.num_envs * (obs + action + learnt)
 
 
-def check_memory(spec: EnvSpec, steps: int, memory: MemoryConfig) -> int:
-    """The bytes that a rollout and a replay memory will take, if there is room for them.
+def episode_bytes(spec: EnvSpec, rows: int) -> int:
+    """What the past episodes of self-imitation will take: observation, action and return of each step."""
+    obs = math.prod(spec.observation.shape or ()) * np.dtype(stored_dtype(spec.observation)).itemsize
+    return rows * (obs + 8 * max(1, math.prod(spec.action.shape or ())) + 4)
+
+
+def check_memory(spec: EnvSpec, steps: int, memory: MemoryConfig, episode_rows: int = 0) -> int:
+    """The bytes that a rollout, a replay memory and past episodes will take, if there is room for them.
 
     Raises:
         ConfigError: there is not.
     """
     rollout, free = rollout_bytes(spec, steps), psutil.virtual_memory().available
+    if (episodes := episode_bytes(spec, episode_rows)) > free - rollout:
+        raise ConfigError(
+            f"algo.sil.buffer_size={episode_rows}: so many steps take {episodes / 2**30:.1f} GiB, "
+            f"{free / 2**30:.1f} GiB are free\n  lower it"
+        )
     replay = 0
     if isinstance(memory, ReplayConfig):
         replay = replay_bytes(memory, spec)
-        if replay > free and not memory.on_disk:
+        if replay > free - rollout and not memory.on_disk:
             raise ConfigError(
                 f"memory.buffer_size={memory.buffer_size}: so many transitions take {replay / 2**30:.1f} GiB, "
                 f"{free / 2**30:.1f} GiB are free\n  lower it, or set memory.on_disk=true"
@@ -53,7 +64,7 @@ def check_memory(spec: EnvSpec, steps: int, memory: MemoryConfig) -> int:
             f"a rollout of {steps} steps of {spec.num_envs} environments takes {rollout / 2**30:.1f} GiB, "
             f"{free / 2**30:.1f} GiB are free\n  lower algo.n_steps or num_envs"
         )
-    return rollout + replay
+    return rollout + replay + episodes
 
 
 class Collector:

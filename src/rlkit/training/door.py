@@ -34,6 +34,10 @@ def check(config: RunConfig) -> None:
         sees, takes = ("pictures", "conv") if is_image(spec.observation) else ("vectors", "mlp")
         if net is not None and sees not in net.sees:
             raise ConfigError(f"{key}={net.name}: {spec.id} observes {sees}\n  use {key}={takes}")
+    if config.env.normalize_obs and is_image(spec.observation):
+        raise ConfigError(
+            f"env.normalize_obs=true: {spec.id} observes pictures, which are divided by 255\n  accepted: false"
+        )
     if config.device not in ("auto", "cpu"):
         from rlkit.training.agent import prepare_process
 

@@ -116,7 +116,8 @@ class Session:
         self.algo = agent.build(config, seed, self.spec, device)
         self.minibatches = seeding.stream(seed, "minibatches")
         steps = self.algo.rollout_steps or self.spec.max_episode_steps or EPISODE_STEPS
-        forecast = check_memory(self.spec, steps, config.memory)
+        sil = getattr(config.algo, "sil", None)
+        forecast = check_memory(self.spec, steps, config.memory, int(sil.buffer_size) if sil else 0)
         self.memory = memory.build(
             config.memory,
             self.spec,
