@@ -7,13 +7,17 @@ from rlkit.config.net import LayerConfig, MLPConfig, SequentialConfig
 from rlkit.maths.distributions import Categorical, Gaussian
 from rlkit.nets.actor_critic import ActorCritic
 
+TANH = LayerConfig(type="activation", function="tanh")
 SHAPES = {
     "stacked": (MLPConfig(hidden=[8, 8]), None),
     "separate": (MLPConfig(hidden=[8, 8]), MLPConfig(hidden=[5])),
     "traced": (MLPConfig(hidden=[8], activation="silu"), None),
     "mixed": (MLPConfig(hidden=[8]), MLPConfig(hidden=[8], layer_norm=True)),
     "shared": (MLPConfig(hidden=[8], shared=True), None),
-    "sequential": (SequentialConfig(layers=[LayerConfig(type="linear", out=8), LayerConfig(type="activation")]), None),
+    "sequential": (
+        SequentialConfig(layers=[LayerConfig(type="linear", out=8), LayerConfig(type="activation", function="tanh")]),
+        None,
+    ),
 }
 
 

@@ -111,7 +111,7 @@ def build(cfg: NetConfig, outputs: Mapping[str, Output], observation: Space[Any]
     if sees not in cfg.sees:
         raise ConfigError(
             f"a net of the kind {cfg.name} takes {' or '.join(cfg.sees)}, the environment observes {sees} {shape}\n"
-            f"  use {'conv' if sees == 'pictures' else 'mlp'} for net and net@critic_net"
+            f"  use net={'conv' if sees == 'pictures' else 'mlp'}, and the like for net@critic_net where there is one"
         )
     net: Net
     if isinstance(cfg, MLPConfig) and Dense.covers(cfg):

@@ -46,7 +46,8 @@ def check_memory(spec: EnvSpec, steps: int, memory: MemoryConfig, episode_rows: 
         ConfigError: there is not.
     """
     rollout, free = rollout_bytes(spec, steps), psutil.virtual_memory().available
-    if (episodes := episode_bytes(spec, episode_rows)) > free - rollout:
+    episodes = episode_bytes(spec, episode_rows)
+    if episodes and episodes > free - rollout:
         raise ConfigError(
             f"algo.sil.buffer_size={episode_rows}: so many steps take {episodes / 2**30:.1f} GiB, "
             f"{free / 2**30:.1f} GiB are free\n  lower it"
