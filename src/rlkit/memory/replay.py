@@ -148,10 +148,10 @@ class ReplayMemory:
                 row = index[t * N : (t + 1) * N]
                 self.numbers[row] = self.frames.add(rollout.obs[t], successor[t])
                 self.frames.end(np.flatnonzero(rollout.fields["boundary"][t]))
-        if self.priorities is not None:
+        cfg = self.cfg
+        if self.priorities is not None and isinstance(cfg, PrioritizedConfig):
             self.priorities.new(index[keep])
-            schedule = self.cfg.beta_schedule  # type: ignore[attr-defined]
-            self.beta = scheduled(self.cfg.beta, schedule, rollout.frames, self.total_frames)  # type: ignore[attr-defined]
+            self.beta = scheduled(cfg.beta, cfg.beta_schedule, rollout.frames, self.total_frames)
         self.written += T
         self.newest = min(T, self.steps)
         self.first = max(self.first, self.written - self.steps)
