@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from torch.nn import functional
 
 from rlkit.config.net import ConvConfig, ImpalaConfig, LayerConfig, MLPConfig, RecurrentConfig, SequentialConfig
 from rlkit.errors import ConfigError
@@ -66,6 +67,31 @@ def test_outputs_have_their_widths_and_the_gradient_reaches_every_parameter(whic
     assert all(on for name, on in reached.items() if which != "sequential" or not name.endswith("0.bias")), reached
     assert set(net.views(flat.weight)) <= set(net.state_dict())
     assert not flat.slots["net"].fresh
+
+
+def test_kernels_with_their_channels_last_give_what_plain_ones_give():
+    net, flat = bound(*NETS["conv"])
+    state = net.state_dict()
+    kernel = state["trunk.1.weight"]
+    assert kernel.is_contiguous(memory_format=torch.channels_last)
+    assert not kernel.is_contiguous()
+    assert kernel.untyped_storage().data_ptr() == flat.weight.untyped_storage().data_ptr()
+
+    obs = some(PICTURES)
+    outs, back = net.tape(obs)
+    back([torch.ones(6, 3), torch.full((6, 1), 2.0)])
+
+    plain = {name: value.clone(memory_format=torch.contiguous_format).requires_grad_() for name, value in state.items()}
+    h = obs.float() / 255
+    for layer, stride in ((1, 4), (3, 2)):
+        h = functional.conv2d(h, plain[f"trunk.{layer}.weight"], plain[f"trunk.{layer}.bias"], stride).relu()
+    h = functional.linear(h.flatten(1), plain["trunk.6.weight"], plain["trunk.6.bias"]).relu()
+    heads = [functional.linear(h, plain[f"{name}.weight"], plain[f"{name}.bias"]) for name in OUTPUTS]
+    (heads[0].sum() + 2 * heads[1].sum()).backward()
+    for mine, theirs in zip(outs, heads, strict=True):
+        torch.testing.assert_close(mine, theirs.detach(), rtol=1e-5, atol=1e-6)
+    for name, grad in net.views(flat.grad).items():
+        torch.testing.assert_close(grad, plain[name].grad, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("which", NETS)

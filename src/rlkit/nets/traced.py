@@ -51,6 +51,17 @@ def _plain(key: str) -> str:
     return key.removeprefix("heads.")
 
 
+def _view(flat: Tensor, shape: torch.Size) -> Tensor:
+    """A parameter's part of a flat tensor in its shape; kernels of convolutions lie there with their channels last.
+
+    Pictures do too (`Scale`), and a convolution would otherwise change the layout of its kernel in every call.
+    """
+    if len(shape) != 4:
+        return flat.view(shape)
+    out, channels, height, width = shape
+    return flat.view(out, height, width, channels).permute(0, 3, 1, 2)
+
+
 class Traced:
     """Any module through autograd; it gives a list with the output of each network."""
 
@@ -77,7 +88,7 @@ class Traced:
         views: dict[str, Tensor] = {}
         start = 0
         for key, p in self.module.named_parameters():
-            views[_plain(key)] = flat[start : start + p.numel()].view(p.shape)
+            views[_plain(key)] = _view(flat[start : start + p.numel()], p.shape)
             start += p.numel()
         return views
 
