@@ -56,17 +56,25 @@ def train(config: RunConfig, *, quiet: bool = False) -> Result:
         RlkitError: something to mend: the environment, the folder, a seed that failed.
         KeyboardInterrupt: Ctrl-C; the state was saved and `rlkit resume` goes on from it.
     """
+    from rlkit.results.console import log_to_stderr
     from rlkit.results.plots import plot_trial
     from rlkit.training.door import check
     from rlkit.training.trial import create, run_trial
 
     started = time.perf_counter()
+    log_to_stderr()
     check(config)
     folder = create(config)
     result = run_trial(config, folder, started=started, quiet=quiet)
     if result["status"] == "stopped":
         raise KeyboardInterrupt(f"saved in {folder.path}")
     plot_trial(folder, result)
+    if config.upload == "auto":
+        from rlkit.sharing.hub import upload_after_training
+
+        said = upload_after_training(folder.path)
+        if not quiet:
+            print(said)
     return Result(folder.path, result)
 
 
@@ -76,7 +84,7 @@ def evaluate(
     """Score a trained agent on evaluation seeds.
 
     Args:
-        run: the run's folder, or that of one of its sessions.
+        run: the run's folder, or that of one of its sessions; or `hf://user/repo/run`.
         episodes: how many; by default `eval.episodes` of the run.
         deterministic: the policy's mode or samples; by default `eval.deterministic` of the run.
         seed: which session; by default the one that `run` names, else the first.

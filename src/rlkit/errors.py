@@ -6,7 +6,9 @@ RlkitError            the user can mend it; the command line prints it short and
 ├── EnvError          an environment that cannot be made or that misbehaves
 ├── RunFolderError    a run folder that is missing, unreadable or not writable
 ├── CheckpointError   a checkpoint that is truncated, altered or of another schema
-└── DivergedError     a value that is not finite where a number must be
+├── SharingError      the Hub said no, or what is in a repository is not to be trusted
+├── DivergedError     a value that is not finite where a number must be
+└── SpecError         an SLM-Lab spec that cannot be read, or that has no counterpart here
 ```
 
 Each message says what was given, what is accepted, and what to do.
@@ -37,3 +39,11 @@ class CheckpointError(RlkitError):
 
 class DivergedError(RlkitError):
     """Training produced a value that is not finite."""
+
+
+class SharingError(RlkitError):
+    """The Hub said no, could not be reached, or holds what is not to be trusted."""
+
+
+class SpecError(RlkitError):
+    """An SLM-Lab spec that cannot be converted."""

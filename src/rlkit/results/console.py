@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from rlkit.redaction import redact
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
@@ -166,12 +169,35 @@ def show_card(result: dict[str, Any], folder: Path, console: Console | None = No
     console.print(Panel(table, title=title, title_align="left", expand=False))
 
 
+def log_to_stderr() -> None:
+    """Send the log to standard error, until a run has a folder; loguru's own handler would show secrets."""
+    log_to(None, lambda text: print(text, file=sys.stderr))
+
+
 def log_to(run_log: Path | None, show: Callable[[str], None]) -> None:
-    """Send the log to `show`, and with full detail to the run's `run.log`."""
+    """Send the log to `show`, and with full detail to the run's `run.log`; secrets in it are hidden."""
     logger.remove()
-    logger.add(lambda message: show(str(message).rstrip("\n")), format="{message}", level="INFO")
+    logger.add(lambda message: show(redact(str(message)).rstrip("\n")), format="{message}", level="INFO")
     if run_log is not None:
-        logger.add(run_log, format="{time:YYYY-MM-DD HH:mm:ss.SSS} {level: <7} {message}", level="DEBUG")
+        form = "{time:YYYY-MM-DD HH:mm:ss.SSS} {level: <7} {message}"
+        # Without diagnose: it writes the values of variables beside a traceback.
+        logger.add(_RunLog(run_log), format=form, level="DEBUG", diagnose=False)
+
+
+class _RunLog:
+    """`run.log` as loguru writes to it."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("a", encoding="utf-8")
+
+    def write(self, message: str) -> None:
+        self.file.write(redact(message))
+
+    def flush(self) -> None:
+        self.file.flush()
+
+    def stop(self) -> None:
+        self.file.close()
 
 
 def _relative(path: Path) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rlkit.errors import RunFolderError
+from rlkit.redaction import redact
 
 SCHEMA = 1
 """Version of run.json, result.json and of checkpoints; raised when a reader would have to change."""
@@ -33,7 +34,7 @@ class RunFolder:
         Raises:
             RunFolderError: the place cannot be written to.
         """
-        root = Path(os.environ.get("RLKIT_RUNS", "runs")) / name
+        root = runs_root() / name
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         with writing(root):
             root.mkdir(parents=True, exist_ok=True)
@@ -116,6 +117,11 @@ class SessionFolder:
         return self.path / "checkpoints"
 
 
+def runs_root() -> Path:
+    """The folder of all runs: `RLKIT_RUNS`, by default `runs` in the working directory."""
+    return Path(os.environ.get("RLKIT_RUNS", "runs"))
+
+
 class JsonLines:
     """An append-only file of one JSON object a line, `frames` strictly rising."""
 
@@ -178,7 +184,7 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: beside it first, then in its place.
+    """Write a file whole or not at all: beside it first, then in its place. Secrets in it are hidden.
 
     Raises:
         RunFolderError: the disk is full or read-only.
@@ -187,7 +193,7 @@ def write_text(path: Path, text: str) -> None:
     with writing(path):
         try:
             with beside.open("w", encoding="utf-8") as file:
-                file.write(text)
+                file.write(redact(text))
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)

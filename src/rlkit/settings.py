@@ -1,0 +1,36 @@
+"""Settings that are no part of an experiment: from the environment, else from `.env` in the working directory."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+LINE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
+
+
+def setting(name: str) -> str | None:
+    """The value of a setting; None where it is nowhere, or empty."""
+    return os.environ.get(name) or read_dotenv().get(name) or None
+
+
+def read_dotenv(path: Path | None = None) -> dict[str, str]:
+    """The `NAME=value` lines of a `.env` file; `export`, quotes and comments are understood, other lines skipped.
+
+    Args:
+        path: the file; by default `.env` in the working directory.
+    """
+    try:
+        text = (path or Path(".env")).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    found = {}
+    for line in text.splitlines():
+        if match := LINE.fullmatch(line.strip()):
+            found[match[1]] = _unquoted(match[2])
+    return found
+
+
+def _unquoted(value: str) -> str:
+    quoted = re.match(r"""(["'])(.*?)\1\s*(?:#.*)?$""", value)
+    return quoted[2] if quoted else re.split(r"\s+#", value, maxsplit=1)[0].strip()
