@@ -1,0 +1,83 @@
+"""The matrix products of an update alone: what is left when everything else costs nothing."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Pass:
+    """`networks` MLPs of these widths over a batch: forward; also gradients of weights; or of the input alone."""
+
+    widths: tuple[int, ...]
+    networks: int
+    rows: int
+    kind: Literal["forward", "learn", "through"]
+
+    def shapes(self) -> list[tuple[int, int, int]]:
+        """`(m, k, n)` of each product, for one network."""
+        found = []
+        for layer, (i, o) in enumerate(itertools.pairwise(self.widths)):
+            found.append((self.rows, i, o))
+            if self.kind == "learn":
+                found.append((o, self.rows, i))
+            if self.kind == "through" or (self.kind == "learn" and layer):
+                found.append((self.rows, o, i))
+        return found
+
+    @property
+    def operations(self) -> int:
+        """Floating-point operations, all networks."""
+        return self.networks * sum(2 * m * k * n for m, k, n in self.shapes())
+
+
+SAC_ACTOR, SAC_CRITIC = (17, 256, 256, 12), (23, 256, 256, 1)
+PASSES = {
+    "ppo_cartpole": [Pass((4, 64, 64, 2), 2, 256, "learn")],
+    "ppo_cartpole_short": [Pass((4, 64, 64, 2), 2, 128, "learn")],
+    "ppo_cartpole_long": [Pass((4, 64, 64, 2), 2, 64, "learn")],
+    "ppo_half_cheetah": [Pass((17, 64, 64, 6), 2, 64, "learn")],
+    "a2c_cartpole": [Pass((4, 64, 64, 2), 2, 40, "learn")],
+    "dqn_cartpole": [Pass((4, 256, 256, 2), 1, 64, "forward"), Pass((4, 256, 256, 2), 1, 64, "learn")],
+    "sac_half_cheetah": [
+        Pass(SAC_ACTOR, 1, 256, "forward"),
+        Pass(SAC_CRITIC, 2, 256, "forward"),
+        Pass(SAC_CRITIC, 2, 256, "learn"),
+        Pass(SAC_ACTOR, 1, 256, "learn"),
+        Pass(SAC_CRITIC, 2, 256, "through"),
+    ],
+}
+"""What one update of a task multiplies."""
+
+
+def sgemm_gflops() -> float:
+    """The rate of NumPy's float32 product of two 512 x 512 matrices, the best of ten, in 10^9 operations a second."""
+    a, b = (np.random.default_rng(0).standard_normal((512, 512), dtype=np.float32) for _ in range(2))
+    out = a @ b
+    best = np.inf
+    for _ in range(10):
+        began = time.perf_counter()
+        for _ in range(4):
+            np.matmul(a, b, out=out)
+        best = min(best, (time.perf_counter() - began) / 4)
+    return 2 * 512**3 / best / 1e9
+
+
+def products(passes: list[Pass]) -> Any:
+    """A function that does the products of these passes, and nothing else."""
+    made = []
+    for one in passes:
+        for m, k, n in one.shapes():
+            a, b = (np.ones((one.networks, *shape), np.float32) for shape in ((m, k), (k, n)))
+            made.append((a, b, np.empty((one.networks, m, n), np.float32)))
+
+    def run() -> None:
+        for a, b, out in made:
+            np.matmul(a, b, out=out)
+
+    return run
