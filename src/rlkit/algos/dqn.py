@@ -91,7 +91,7 @@ class DQN(OffPolicy):
         """Action values `[B, A]`."""
         if self.cfg.distribution == "categorical":
             return z.softmax(-1) @ self.support.to(z.device)
-        return z.mean(-1)
+        return z.squeeze(-1) if self.atoms == 1 else z.mean(-1)  # the mean of one number is a slow way to say it
 
     def draw(self, memory: ReplayMemory) -> Batch:
         """Transitions, or for recurrent networks as many in stretches of `sequence_length` behind a burn-in."""

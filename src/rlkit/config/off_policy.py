@@ -145,7 +145,7 @@ class SARSAConfig(AlgoConfig):
     """Steps per environment and rollout, and so between two updates."""
     expected: bool = False
     """Bootstrap from the mean over the policy's actions (van Seijen et al. 2009) instead of the action that it took."""
-    loss: Literal["huber", "squared"] = "huber"
+    loss: Literal["huber", "squared"] = "squared"
     """Of the temporal-difference error."""
     exploration: ValueExploration = field(default_factory=ValueExploration)
     """How actions are tried out."""
