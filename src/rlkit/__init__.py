@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from rlkit.api import evaluate, train
     from rlkit.config.schema import compose
     from rlkit.extending import extend
+    from rlkit.legacy.convert import convert
     from rlkit.training.agent import load
 
-__all__ = ["compose", "evaluate", "extend", "load", "train"]
+__all__ = ["compose", "convert", "evaluate", "extend", "load", "train"]
 
 _HOMES = {
     "compose": "rlkit.config.schema",
+    "convert": "rlkit.legacy.convert",
     "evaluate": "rlkit.api",
     "extend": "rlkit.extending",
     "load": "rlkit.training.agent",

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlkit.errors import RlkitError
+from rlkit.errors import ConfigError, RlkitError
+from rlkit.redaction import redact, refuse_secrets
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -29,7 +30,9 @@ DONE, FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 def main() -> None:
     """The console script; ends the process with one of the exit statuses."""
-    sys.path.insert(0, str(Path.cwd()))  # as `python -m` does, so that env.id=my_module:MyEnv-v0 is found
+    # as `python -m` does, so that env.id=my_module:MyEnv-v0 is found, here and in the processes of a search
+    sys.path.insert(0, str(Path.cwd()))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
     try:
         status = dispatch(sys.argv[1:])
     except RlkitError as error:
@@ -51,6 +54,7 @@ def dispatch(arguments: Sequence[str]) -> int:
     """Do what the arguments ask for; returns the exit status."""
     from rlkit.cli import verbs
 
+    refuse_secrets(arguments)
     first = arguments[0] if arguments else ""
     if first in ("-h", "--help", "help"):
         from rlkit.cli.help import text
@@ -87,6 +91,8 @@ def _hydra(arguments: Sequence[str]) -> int:
         try:
             return train_job(cfg)
         except Exception as error:  # one failed job of a sweep leaves the others be; Hydra would report it its own way
+            if "SUBMITIT_EXECUTOR" in os.environ:  # in a process of its own, which hands it over
+                raise
             failures.append(error)
             return None
 
@@ -102,16 +108,35 @@ def _hydra(arguments: Sequence[str]) -> int:
 def train_job(cfg: DictConfig) -> float | None:
     """One job of Hydra: a trial in a new run folder. Returns the score, which a sweeper reads."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     from rlkit.config.schema import to_config
 
+    if cfg.trial.storage is not None:
+        from rlkit.search import job
+
+        job.run(cfg, time.perf_counter())
+        return None
     config = to_config(cfg)
+    hydra = HydraConfig.get()
+    if config.search.name != "none" and hydra.mode is RunMode.RUN:
+        raise ConfigError(
+            f"search={config.search.name} is a search of many trials\n  add -m: rlkit -m {' '.join(sys.argv[1:])}"
+        )
+    from rlkit.results.console import log_to_stderr
     from rlkit.training.door import check
     from rlkit.training.trial import create
 
     started = time.perf_counter() if next(JOBS) else STARTED  # a sweep's later jobs start later
+    log_to_stderr()
     check(config)
-    folder = create(config, list(HydraConfig.get().overrides.task))
+    overrides = list(hydra.overrides.task)
+    if hydra.mode is RunMode.MULTIRUN:
+        from rlkit.training.jobs import run_of_job
+
+        folder = run_of_job(Path(hydra.sweep.dir), int(hydra.job.num), lambda: create(config, overrides))
+    else:
+        folder = create(config, overrides)
     return train_and_show(config, folder, started)
 
 
@@ -123,14 +148,20 @@ def train_and_show(config: RunConfig, folder: RunFolder, started: float) -> floa
     """
     from rlkit.results.console import show_card
     from rlkit.results.plots import plot_trial
+    from rlkit.training.interrupt import make_room
     from rlkit.training.trial import run_trial
 
     result = run_trial(config, folder, started=started)
     if "final_return" in result:
         show_card(result, folder.path)
     if result["status"] == "stopped":
+        make_room()
         raise KeyboardInterrupt(f"stopped and saved; go on with: rlkit resume {folder.path}")
     plot_trial(folder, result)
+    if config.upload == "auto":
+        from rlkit.sharing.hub import upload_after_training
+
+        print(upload_after_training(folder.path))
     score: float | None = result["final_return"]["mean"]
     return score
 
@@ -146,9 +177,9 @@ def _config_dir(arguments: Sequence[str]) -> str | None:
 
 def _keep_traceback() -> Path:
     path = Path(tempfile.gettempdir()) / f"rlkit-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
-    path.write_text(traceback.format_exc())
+    path.write_text(redact(traceback.format_exc()))
     return path
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(redact(text), file=sys.stderr)

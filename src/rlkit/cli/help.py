@@ -10,7 +10,8 @@ from rlkit.cli.verbs import VERBS
 EXAMPLES = """\
   rlkit algo=ppo env=cartpole                       train, with hyper-parameters tuned for the pair
   rlkit env=pendulum seeds=4 algo.gamma=0.95        four seeds in parallel, one value changed
-  rlkit -m env=gym env.id=LunarLander-v3 seed=0,1   a sweep: one run for each combination"""
+  rlkit -m env=gym env.id=LunarLander-v3 seed=0,1   a sweep: one run for each combination
+  rlkit -m search=asha algo=ppo env=cartpole        a search: 50 trials, the poor ones ended early"""
 
 
 def text() -> str:
@@ -28,7 +29,7 @@ commands:
 groups:
 {_groups()}
 
-keys: frames, num_envs, seed, seeds, device, threads, name, algo.*, env.*, net.*, eval.*, log.*, checkpoint.*
+keys: frames, num_envs, seed, seeds, device, threads, name, algo.*, env.*, net.*, eval.*, log.*, checkpoint.*, upload
   see them all with their values: rlkit [overrides] --cfg job
 
 examples:

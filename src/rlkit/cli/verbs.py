@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,14 +33,18 @@ def run(name: str, arguments: Sequence[str]) -> int:
     return 0
 
 
+def _bare_parser(name: str) -> argparse.ArgumentParser:
+    about = VERBS[name].about
+    return argparse.ArgumentParser(prog=f"rlkit {name}", description=f"{about[0].upper()}{about[1:]}.")
+
+
 def _parser(name: str) -> argparse.ArgumentParser:
-    verb = VERBS[name]
-    parser = argparse.ArgumentParser(prog=f"rlkit {name}", description=verb.about[0].upper() + verb.about[1:] + ".")
-    parser.add_argument("run", metavar="RUN", help="a run's folder, or that of one of its sessions")
+    parser = _bare_parser(name)
+    parser.add_argument("run", metavar="RUN", help="a run's folder, that of one of its sessions, or hf://...")
     return parser
 
 
-RESUMABLE = ("frames", "seeds", "device", "eval", "log", "checkpoint")
+RESUMABLE = ("frames", "seeds", "device", "upload", "eval", "log", "checkpoint")
 """What a resumed run may change; anything else would make it another run."""
 
 
@@ -110,13 +115,14 @@ def _evaluate(arguments: Sequence[str]) -> None:
     from rlkit.api import evaluate
     from rlkit.config.schema import compose
     from rlkit.results.folder import RunFolder
+    from rlkit.sharing.hub import local
 
-    seeds = [given.seed]
-    if given.seed is None and not Path(given.run).name.startswith("session_"):
-        seeds = list(compose(base=RunFolder.open(given.run).config).seed_list)
+    run, seeds = local(given.run), [given.seed]
+    if given.seed is None and not Path(run).name.startswith("session_"):
+        seeds = list(compose(base=RunFolder.open(run).config).seed_list)
     means = []
     for seed in seeds:
-        score = evaluate(given.run, episodes=given.episodes, deterministic=False if given.sampled else None, seed=seed)
+        score = evaluate(run, episodes=given.episodes, deterministic=False if given.sampled else None, seed=seed)
         means.append(score.mean)
         if seed == seeds[0]:
             print(f"protocol  {score.protocol}")
@@ -142,6 +148,191 @@ def _play(arguments: Sequence[str]) -> None:
     print(f"returns {', '.join(f'{r:.1f}' for r in returns)}{where}")
 
 
+def _sweep_parser(name: str) -> argparse.ArgumentParser:
+    parser = _bare_parser(name)
+    parser.add_argument("sweep", metavar="SWEEP", help="the folder of a sweep or search")
+    return parser
+
+
+def _narrow(arguments: Sequence[str]) -> None:
+    parser = _sweep_parser("narrow")
+    parser.add_argument("--top", type=_positive, default=5, help="how many of the best trials (default: 5)")
+    parser.add_argument("--shrink", type=_share, default=0.5, help="new width of an interval as a share (default: 0.5)")
+    parser.add_argument("--name", help="of the new preset (default: that of the search with _narrow)")
+    given = parser.parse_args(arguments)
+    from rlkit.search.workflow import narrow
+
+    file, told = narrow(given.sweep, top=given.top, shrink=given.shrink, name=given.name, conf=Path("conf"))
+    print("\n".join([f"wrote {file}", *told]))
+
+
+def _validate(arguments: Sequence[str]) -> None:
+    parser = _sweep_parser("validate")
+    parser.add_argument("--top", type=_positive, default=3, help="how many of the best trials (default: 3)")
+    parser.add_argument("--seeds", type=_positive, default=10, help="fresh seeds, 2000 and up (default: 10)")
+    given = parser.parse_args(arguments)
+    from rlkit.search.workflow import validate
+
+    for row in validate(given.sweep, top=given.top, seeds=given.seeds):
+        interval = f", 95 % interval {row.ci95[0]:.1f} to {row.ci95[1]:.1f}" if row.ci95 else ""
+        print(
+            f"trial {row.trial}: {row.mean:.1f} on {given.seeds} fresh seeds{interval}; "
+            f"the search saw {row.searched:.1f}, optimism gap {row.gap:.1f}"
+        )
+
+
+def _adopt(arguments: Sequence[str]) -> None:
+    parser = _sweep_parser("adopt")
+    parser.add_argument("--trial", type=int, help="which trial (default: the best validated one, else the best)")
+    given = parser.parse_args(arguments)
+    from rlkit.search.workflow import adopt
+
+    file = adopt(given.sweep, trial=given.trial, conf=Path("conf"))
+    print(f"wrote {file}: algo and env of this name now begin from it; ~tuned goes without")
+
+
+def _retrain(arguments: Sequence[str]) -> None:
+    parser = _sweep_parser("retrain")
+    parser.add_argument("--trial", type=int, required=True, help="its number")
+    parser.add_argument("--seeds", type=_positive, default=1, help="how many, from the trial's seed on (default: 1)")
+    given = parser.parse_args(arguments)
+    from rlkit.search.workflow import retrain
+
+    retrain(given.sweep, trial=given.trial, seeds=given.seeds)
+
+
+def _status(arguments: Sequence[str]) -> None:
+    given = _sweep_parser("status").parse_args(arguments)
+    from rlkit.search.status import show
+
+    show(given.sweep)
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
+    return value
+
+
+def _push(arguments: Sequence[str]) -> None:
+    parser = _bare_parser("push")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder; a session's: that agent, as a model")
+    parser.add_argument("--repo", metavar="USER/NAME", help="the repository (default for runs: HF_DATASET_REPO)")
+    parser.add_argument("--yes", action="store_true", help="upload without asking")
+    parser.add_argument("--optimizer", action="store_true", help="with what resuming takes: optimiser state and memory")
+    parser.add_argument("--public", action="store_true", help="make a new repository public (default: private)")
+    given = parser.parse_args(arguments)
+    from rlkit.sharing.hub import push
+    from rlkit.sharing.publication import prepare
+
+    publications = [prepare(run, optimizer=given.optimizer) for run in given.runs]
+    agent = any(p.session is not None for p in publications)
+    repo = _repo(given.repo, default=not agent)
+    confirm = _said if given.yes else _confirmed
+    addresses = push(publications, repo, public=given.public, confirm=confirm)
+    print("nothing was uploaded" if addresses is None else "\n".join(addresses))
+
+
+def _pull(arguments: Sequence[str]) -> None:
+    parser = _bare_parser("pull")
+    parser.add_argument("pattern", metavar="PATTERN", help="a run's name, its beginning up to a '/', or with * and ?")
+    parser.add_argument("--repo", metavar="USER/NAME", help="the repository (default: HF_DATASET_REPO)")
+    parser.add_argument("--model", action="store_true", help="a model repository, of a single agent")
+    from rlkit.results.folder import runs_root
+    from rlkit.sharing.hub import LIMIT_GB, Repo, pull
+
+    most = f"refuse a run that is larger (default: {LIMIT_GB:g})"
+    parser.add_argument("--max-gb", type=float, default=LIMIT_GB, metavar="N", help=most)
+    given = parser.parse_args(arguments)
+
+    repo = Repo(_repo(given.repo, default=not given.model), "model" if given.model else "dataset")
+    for folder, fetched in pull(given.pattern, repo, runs_root(), limit_gb=given.max_gb):
+        print(f"{folder}: {'pulled and verified' if fetched else 'was here already, verified'}")
+
+
+def _list(arguments: Sequence[str]) -> None:
+    parser = _bare_parser("list")
+    parser.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help="as for pull (default: all)")
+    parser.add_argument("--repo", metavar="USER/NAME", help="the repository (default: HF_DATASET_REPO)")
+    parser.add_argument("--model", action="store_true", help="a model repository, of a single agent")
+    given = parser.parse_args(arguments)
+    from rlkit.sharing import card
+    from rlkit.sharing.hub import Repo, listed, matching
+
+    repo = Repo(_repo(given.repo, default=not given.model), "model" if given.model else "dataset")
+    index = listed(repo)
+    names = matching(index, given.pattern)
+    for line in card.listing({name: index[name] for name in names}):
+        print(line)
+    print(f"{len(names)} of {len(index)} runs in {repo}")
+
+
+def _repo(given: str | None, *, default: bool) -> str:
+    """The repository: as given, else the default one, else asked for where there is somebody to ask."""
+    from rlkit.settings import setting
+
+    repo = given or (setting("HF_DATASET_REPO") if default else None)
+    if repo is None and sys.stdin.isatty():
+        repo = input("repository (user/name): ").strip() or None
+    if repo is None:
+        also = ", or HF_DATASET_REPO in the environment or in .env" if default else ""
+        raise ConfigError(f"no repository was named: add --repo user/name{also}")
+    return repo
+
+
+def _said(question: str) -> bool:
+    print(question.removesuffix("?"))
+    return True
+
+
+def _confirmed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise ConfigError("nobody is there to confirm the upload: add --yes")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _convert(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog="rlkit convert", description=CONVERT)
+    parser.add_argument(
+        "file", metavar="FILE", help="a spec file of SLM-Lab, JSON or YAML; also one from a data folder"
+    )
+    parser.add_argument("name", metavar="NAME", nargs="?", help="one spec of the file (default: all)")
+    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="write below DIR instead of here")
+    reading = parser.add_mutually_exclusive_group()
+    reading.add_argument("--as-written", action="store_true", help="what the author meant (the default)")
+    reading.add_argument("--as-run", action="store_true", help="what that version of SLM-Lab did, where it differs")
+    parser.add_argument(
+        "--strict", action="store_true", help="mend nothing, and refuse unknown keys and lost environments"
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="var=value", help="fill a template's ${var}")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write all reports to FILE; as JSON if it ends in .json"
+    )
+    given = parser.parse_args(arguments)
+    from rlkit.legacy.convert import convert, show
+
+    if wrong := [pair for pair in given.set if not pair.partition("=")[2]]:
+        raise ConfigError(
+            f"--set {wrong[0]} is not accepted\n  accepted: --set variable=value, such as --set env=CartPole-v1"
+        )
+    variables = dict(pair.partition("=")[::2] for pair in given.set)
+    conversions = convert(
+        given.file,
+        given.name,
+        out=given.out,
+        as_run=given.as_run,
+        strict=given.strict,
+        variables=variables,
+        report=given.report,
+    )
+    print(show(conversions, given.out))
+
+
+CONVERT = """Import SLM-Lab specs: each becomes conf/legacy/<file>/<spec>.yaml, which `rlkit +legacy=<file>/<spec>`
+runs, with a report of every key beside it."""
+
+
 def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -153,4 +344,15 @@ VERBS = {
     "resume": Verb("resume RUN [frames=N]", "go on exactly where a run stopped, or to a larger budget", _resume),
     "evaluate": Verb("evaluate RUN [--episodes N]", "score a trained agent on evaluation seeds", _evaluate),
     "play": Verb("play RUN [--video FILE]", "watch a trained agent, in a window or as a video", _play),
+    "narrow": Verb("narrow SWEEP [--top 5] [--shrink 0.5]", "write a search around the best trials", _narrow),
+    "validate": Verb("validate SWEEP [--top 3] [--seeds 10]", "train the best trials on fresh seeds", _validate),
+    "adopt": Verb("adopt SWEEP [--trial N]", "make the best trial's values the tuned ones", _adopt),
+    "status": Verb("status SWEEP", "how the jobs of a sweep or a search stand", _status),
+    "retrain": Verb("retrain SWEEP --trial N [--seeds N]", "train a trial of a search once more", _retrain),
+    "push": Verb(
+        "push RUN... [--repo USER/NAME]", "share runs, or one session's agent, on the Hugging Face Hub", _push
+    ),
+    "pull": Verb("pull PATTERN [--repo USER/NAME]", "fetch shared runs, verified, into runs/", _pull),
+    "list": Verb("list [PATTERN] [--repo USER/NAME]", "show the runs of a repository", _list),
+    "convert": Verb("convert SPEC [NAME]", "import specs of SLM-Lab, with a report of every key", _convert),
 }

@@ -20,7 +20,9 @@ class Fate:
 
 
 def fate_of(env_id: str) -> Fate | None:
-    """What became of an old id; None for an id that is not in the table."""
+    """What became of an old id; None for an id that is not in the table, and for one of a module (`module:Id`)."""
+    if ":" in env_id:
+        return None
     table = _table()
     for entry in table["renamed"]:
         if match := re.fullmatch(entry["pattern"], env_id):

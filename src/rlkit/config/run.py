@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Literal
 
 from rlkit.config.algo import AlgoConfig
 from rlkit.config.checks import Checked, Whole
 from rlkit.config.env import EnvConfig
 from rlkit.config.memory import MemoryConfig
 from rlkit.config.net import NetConfig
-from rlkit.config.search import SearchConfig
+from rlkit.config.search import SearchConfig, TrialConfig
 
 
 @dataclass(kw_only=True)
@@ -77,6 +78,7 @@ class RunConfig(Checked):
     """The critic's network where it differs from the actor's (`net`)."""
     memory: MemoryConfig
     search: SearchConfig = field(default_factory=SearchConfig)
+    trial: TrialConfig = field(default_factory=TrialConfig)
     name: str | None = None
     """Folder of the run below `runs/`; by default the algorithm and the environment's id."""
     seed: Whole = 0
@@ -88,11 +90,13 @@ class RunConfig(Checked):
     num_envs: Whole = 8
     """Parallel environments of a session."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1 or mps. For small networks the CPU is faster, and auto takes it."""
+    """auto, cpu, cuda, cuda:1 or mps. auto takes a GPU for pictures and wide layers, the CPU for small networks."""
     threads: Whole = 1
     """CPU threads of one session. Part of the result: another number sums in another order."""
     deterministic: bool = False
     """Ask CUDA for deterministic kernels too; CPU runs always are."""
+    upload: Literal["never", "auto"] = "never"
+    """auto: push the run to HF_DATASET_REPO when it is done, without asking; a push that fails spoils nothing."""
     eval: EvalConfig = field(default_factory=EvalConfig)
     log: LogConfig = field(default_factory=LogConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,7 @@ def conf_dir() -> Path:
 def register() -> None:
     """Put the schemas into Hydra's store, under names that `conf/**/*.yaml` refers to; those of extensions too."""
     extending.load()
+    OmegaConf.register_resolver("first", _first, replace=True)
     store = ConfigStore.instance()
     store.store(name="schema", node=run.RunConfig, replace=True)
     for group, classes in SCHEMAS.items():
@@ -93,6 +96,29 @@ def compose(
     extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
     with complaints.short(config_folders(config_dir)), _hydra():
         return to_config(hydra_compose("config", [*extra, *opened(overrides)]))
+
+
+def complete(choices: Mapping[str, str], values: Mapping[str, Any]) -> run.RunConfig:
+    """The configuration of group choices with nested values over them: what a YAML with both composes to.
+
+    Args:
+        choices: group -> choice, `{"algo": "dqn", "net": "mlp"}`, over those of conf/config.yaml.
+        values: nested as in YAML.
+
+    Raises:
+        ConfigError: a key, a value or a choice is not accepted.
+    """
+    with complaints.short():
+        cfg = copy.deepcopy(_chosen(tuple(f"{group}={choice}" for group, choice in choices.items())))
+        OmegaConf.set_struct(cfg, False)
+        cfg.merge_with(OmegaConf.create(dict(values)))
+        return to_config(cfg)
+
+
+@functools.lru_cache(maxsize=64)
+def _chosen(overrides: tuple[str, ...]) -> DictConfig:
+    with _hydra():
+        return hydra_compose("config", list(overrides))
 
 
 def config_folders(config_dir: str | Path | None = None) -> list[Path]:
@@ -156,6 +182,11 @@ def _from_file(path: Path, overrides: Sequence[str]) -> run.RunConfig:
             raise ConfigError(f"{key}={override.value()}: a saved run keeps its {key}; start a new run to change it")
         OmegaConf.update(cfg, key, override.value(), force_add=False)
     return to_config(cfg)
+
+
+def _first(*values: Any) -> Any:
+    """`${first:a,b}` in a YAML file: the first value that is not null."""
+    return next((value for value in values if value is not None), None)
 
 
 def _by_name(name: Any, classes: dict[str, type], where: str) -> type:

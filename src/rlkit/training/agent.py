@@ -23,6 +23,7 @@ from rlkit.envs.transforms import ObservationTransform
 from rlkit.envs.vector import ActionMap
 from rlkit.errors import ConfigError, RunFolderError
 from rlkit.results.folder import RunFolder
+from rlkit.sharing import hub
 from rlkit.training import checkpoint
 from rlkit.training.acting import Actor
 
@@ -42,9 +43,7 @@ def prepare_process(config: RunConfig) -> torch.device:
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what CUDA asks for deterministic products
         torch.use_deterministic_algorithms(True)
-    if config.device == "auto":  # the networks of this version are small: the CPU is faster
-        return torch.device("cpu")
-    device = torch.device(config.device)
+    device = torch.device(config.device if config.device != "auto" else choose_device(config)[0])
     there = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
@@ -53,7 +52,32 @@ def prepare_process(config: RunConfig) -> torch.device:
     if not there[device.type]:
         names = [name for name, ok in there.items() if ok]
         raise ConfigError(f"device={config.device} is not on this machine\n  accepted here: auto, {', '.join(names)}")
+    if device.type == "cuda":
+        # TensorFloat-32 has ten bits of mantissa and several times the speed; timing kernels at the start pays off
+        # where batches keep their size. Neither is asked for where runs are to repeat.
+        fast = not config.deterministic
+        torch.set_float32_matmul_precision("high" if fast else "highest")
+        torch.backends.cudnn.allow_tf32 = fast
+        torch.backends.cudnn.benchmark = fast
     return device
+
+
+LARGE = 512
+"""Width of a layer from which a GPU is faster than a core."""
+
+
+def choose_device(config: RunConfig) -> tuple[str, str]:
+    """What `device=auto` takes, and why: CUDA, else MPS, for pictures and wide layers; the CPU for the rest."""
+    nets = [net for net in (config.net, config.critic_net) if net is not None]
+    pictures = any("pictures" in net.sees and "vectors" not in net.sees for net in nets)
+    wide = any(max(getattr(net, "hidden", None) or [0]) >= LARGE for net in nets)
+    if not (pictures or wide):
+        return "cpu", "small networks are faster on the CPU"
+    if torch.cuda.is_available():
+        return "cuda", "convolutions or wide layers, and there is a CUDA device"
+    if torch.backends.mps.is_available():
+        return "mps", "convolutions or wide layers, and there is Apple's GPU"
+    return "cpu", "there is neither a CUDA device nor Apple's GPU"
 
 
 def build(config: RunConfig, seed: int, spec: EnvSpec, device: torch.device) -> Algorithm:
@@ -113,13 +137,16 @@ def load(run: str | Path, *, seed: int | None = None) -> Agent:
     """The agent of a run's newest valid checkpoint.
 
     Args:
-        run: the run's folder, or that of one of its sessions.
+        run: the run's folder, or that of one of its sessions; or `hf://user/repo/run` of the Hub, whose hashes are
+            verified.
         seed: which session; by default the one that `run` names, else the first.
 
     Raises:
+        SharingError: a run of the Hub is not found, or is refused.
         RunFolderError: no such run or session, or no checkpoint yet.
         CheckpointError: no checkpoint verifies.
     """
+    run = hub.local(run)
     folder = RunFolder.open(run)
     config = compose(base=folder.config)
     name = Path(run).name
@@ -129,7 +156,7 @@ def load(run: str | Path, *, seed: int | None = None) -> Agent:
             raise RunFolderError(f"{run} is no session's folder\n  these are named session_<seed>")
         seed = int(number) if name.startswith("session_") else config.seed
     session = folder.session(seed)
-    path = checkpoint.newest(session.checkpoints)
+    path = checkpoint.newest(session.checkpoints, acting=True)
     if path is None:
         seeds = ", ".join(sorted(p.name.removeprefix("session_") for p in folder.path.glob("session_*")))
         raise RunFolderError(f"{session.path} has no checkpoint yet\n  sessions of this run: {seeds or 'none'}")
@@ -152,7 +179,7 @@ def facts(made: Made, device: torch.device, config: RunConfig) -> dict[str, Any]
     """What is stored and said of a session's environment and machine."""
     backend, spec, why = made
     fate = config.env.fate
-    asked = "auto: small networks are faster on the CPU" if config.device == "auto" else "as asked"
+    asked = f"auto: {choose_device(config)[1]}" if config.device == "auto" else "as asked"
     return {
         "env": {
             "id": spec.id,

@@ -6,7 +6,6 @@ every part of the state a `.safetensors` file with its arrays and a `.json` file
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from loguru import logger
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from rlkit.errors import CheckpointError
 from rlkit.results.folder import SCHEMA, writing
+from rlkit.results.manifest import fingerprint, numbered
+from rlkit.results.manifest import newest as newest
+from rlkit.results.manifest import verify as verify
 
 if TYPE_CHECKING:
     from rlkit.types import State
@@ -52,7 +53,7 @@ def save(folder: Path, frames: int, weights: Mapping[str, torch.Tensor], parts: 
         files[f"{name}.json"] = json.dumps(plain).encode()
         if arrays:
             files[f"{name}.safetensors"] = save_tensors(arrays)
-    manifest = {"schema": SCHEMA, "frames": frames, "files": {n: _fingerprint(data) for n, data in files.items()}}
+    manifest = {"schema": SCHEMA, "frames": frames, "files": {n: fingerprint(data) for n, data in files.items()}}
     files["manifest.json"] = json.dumps(manifest, indent=1).encode()
 
     target, partial = folder / str(frames), folder / f".partial-{frames}"
@@ -79,54 +80,11 @@ def save(folder: Path, frames: int, weights: Mapping[str, torch.Tensor], parts: 
         link.symlink_to(target.name)
         link.replace(folder / "latest")
         # Those of more frames did not verify when this run went back, or belong to a future that it left.
-        kept = [path for path in _numbered(folder) if int(path.name) <= frames][-keep:]
-        for other in _numbered(folder):
+        kept = [path for path in numbered(folder) if int(path.name) <= frames][-keep:]
+        for other in numbered(folder):
             if other not in kept:
                 shutil.rmtree(other)
     return target
-
-
-def newest(folder: Path) -> Path | None:
-    """The newest checkpoint that verifies; those skipped are named in the log. None if there is none at all.
-
-    Raises:
-        CheckpointError: there are checkpoints, and none verifies.
-    """
-    problems = []
-    for path in reversed(_numbered(folder)):
-        try:
-            verify(path)
-        except CheckpointError as error:
-            problems.append(str(error))
-            continue
-        for problem in problems:
-            logger.warning("{}; going back to {}", problem, path.name)
-        return path
-    if problems:
-        raise CheckpointError("\n  ".join(["no checkpoint verifies; nothing was changed", *problems]))
-    return None
-
-
-def verify(path: Path) -> None:
-    """Check every file of a checkpoint against its manifest.
-
-    Raises:
-        CheckpointError: naming the file and what is wrong with it.
-    """
-    try:
-        manifest = json.loads((path / "manifest.json").read_bytes())
-        schema, files = manifest["schema"], dict(manifest["files"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} has no readable manifest.json ({type(error).__name__})") from error
-    if schema != SCHEMA:
-        raise CheckpointError(f"{path} has schema {schema}; this version of rlkit reads schema {SCHEMA}")
-    for name, wanted in files.items():
-        file = path / name
-        if Path(name).name != name or file.is_symlink() or not file.is_file():
-            raise CheckpointError(f"{file} is missing or is no plain file")
-        if (found := _fingerprint(file.read_bytes())) != wanted:
-            what = "truncated" if found["bytes"] < wanted["bytes"] else "altered"
-            raise CheckpointError(f"{file} is {what}: {found['bytes']} bytes of {wanted['bytes']}, or another hash")
 
 
 def load_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -183,17 +141,6 @@ def _tensors(file: Path) -> dict[str, torch.Tensor]:
         return load_tensors(file.read_bytes())  # type: ignore[no-any-return, unused-ignore]
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{file} cannot be read: {error}") from error
-
-
-def _numbered(folder: Path) -> list[Path]:
-    """The checkpoints of a folder by their frames, valid or not."""
-    if not folder.is_dir():
-        return []
-    return sorted((p for p in folder.iterdir() if p.name.isdigit() and p.is_dir()), key=lambda p: int(p.name))
-
-
-def _fingerprint(data: bytes) -> dict[str, Any]:
-    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,35 +1,92 @@
-"""Ctrl-C and SIGTERM: once asks for a clean stop with a checkpoint, a second time stops at once."""
+"""What signals ask of a session: to stop with a checkpoint, to save and go on, or to make room on a cluster."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Self
 
+MAKE_ROOM = getattr(signal, "SIGUSR2", None)
+"""What submitit has SLURM send before the time limit: its own handler queues the job again and ends it."""
+
 
 class StopSignal:
-    """A flag that SIGINT and SIGTERM raise while the context is entered."""
+    """Flags that signals raise while the context is entered.
+
+    | signal | on a workstation | in a job of SLURM |
+    |---|---|---|
+    | SIGINT | stop with a checkpoint; a second time at once | the same |
+    | SIGTERM | the same | save and go on until SLURM kills the job: one that ends by itself is not queued again |
+    | SIGUSR2 | - | stop with a checkpoint, then `make_room` |
+    """
 
     def __init__(self) -> None:
         self.requested = False
+        self.saving = False
         self.before: dict[int, Any] = {}
 
     def request(self) -> None:
         """Ask for a clean stop."""
         self.requested = True
 
+    def save_due(self) -> bool:
+        """Whether a checkpoint was asked for since the last time."""
+        due, self.saving = self.saving, False
+        return due
+
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.signal(number, self._handle)
+            self._install(signal.SIGINT, self._stop)
+            self._install(signal.SIGTERM, self._save if "SLURM_JOB_ID" in os.environ else self._stop)
+            if MAKE_ROOM is not None and callable(signal.getsignal(MAKE_ROOM)):
+                self._install(MAKE_ROOM, self._leave)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def _install(self, number: int, handler: Any) -> None:
+        self.before[number] = signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+
+    def _save(self, number: int, frame: FrameType | None) -> None:
+        self.saving = True
+
+    def _leave(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+        _waiting.append(self.before[number])
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM raise KeyboardInterrupt, also where a shell had SIGINT ignored, as for `command &`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_waiting: list[Any] = []
+
+
+def make_room() -> None:
+    """Where a job was asked to make room, queue it again and end this process; else nothing.
+
+    To be called when everything is saved. The job starts again with the same command, in the same folder.
+    """
+    if _waiting:
+        _waiting.pop()(MAKE_ROOM, None)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
-Prune: TypeAlias = Callable[[int, float], bool]
-"""`(frames, mean return) -> stop?`, asked after every evaluation."""
+Verdict: TypeAlias = Literal["pruned", "stopped"]
+"""Why a session ends before its budget: it does too badly, or it is to be continued another time."""
+
+Judge: TypeAlias = Callable[[int, float], Verdict | None]
+"""`(frames, mean return) -> verdict`, asked after every evaluation; None lets the session go on."""
 
 
 @dataclass

@@ -27,7 +27,7 @@ from rlkit.training import agent, checkpoint
 from rlkit.training.collect import EPISODE_STEPS, Collector, check_memory
 from rlkit.training.evaluate import Evaluator, Score
 from rlkit.training.interrupt import StopSignal
-from rlkit.training.progress import Phases, Progress, Prune, Watcher
+from rlkit.training.progress import Judge, Phases, Progress, Watcher
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
@@ -42,7 +42,7 @@ def run_session(
     folder: SessionFolder,
     *,
     watcher: Watcher | None = None,
-    prune: Prune | None = None,
+    judge: Judge | None = None,
     stop: StopSignal | None = None,
     started: float | None = None,
 ) -> dict[str, Any]:
@@ -53,12 +53,13 @@ def run_session(
         seed: root of this session's random streams.
         folder: where everything goes.
         watcher: told of progress.
-        prune: asked after each evaluation whether to stop here.
+        judge: asked after each evaluation whether to go on.
         stop: checked after each rollout.
         started: `time.perf_counter()` when the command began, for the start-up time.
 
     Returns:
-        The session's result. Its status is `complete`, `pruned`, or `stopped` where the stop signal came.
+        The session's result. Its status is `complete`, `pruned` (without a final score), or `stopped` where the stop
+        signal came.
 
     Raises:
         DivergedError: a loss or a weight is not finite. The checkpoint before remains.
@@ -69,7 +70,7 @@ def run_session(
         result = read_json(folder.result)
         if result["status"] == "pruned" or (result["status"] == "complete" and result["frames"] >= config.frames):
             return result
-    session = Session(config, seed, folder, watcher, prune, stop or StopSignal(), started or time.perf_counter())
+    session = Session(config, seed, folder, watcher, judge, stop or StopSignal(), started or time.perf_counter())
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # what diverges is noticed and named below
             return session.run()
@@ -90,12 +91,12 @@ class Session:
         seed: int,
         folder: SessionFolder,
         watcher: Watcher | None,
-        prune: Prune | None,
+        judge: Judge | None,
         stop: StopSignal,
         started: float,
     ) -> None:
         self.config, self.seed, self.folder = config, seed, folder
-        self.watcher, self.prune, self.stop, self.started = watcher, prune, stop, started
+        self.watcher, self.judge, self.stop, self.started = watcher, judge, stop, started
 
         device = agent.prepare_process(config)
         # Threads of a native backend do not change a number, so a session that is alone may use every core.
@@ -207,14 +208,14 @@ class Session:
             if config.eval.video_every and (self.frames // config.eval_every_frames) % config.eval.video_every == 0:
                 self._film()
                 evaluating = time.perf_counter() - eval_began
-            if self.prune is not None and self.prune(self.frames, score.mean):
-                status = "pruned"
-        if due(config.checkpoint.every_frames):
+            if self.judge is not None and self.frames < config.frames:
+                status = self.judge(self.frames, score.mean) or status
+        if due(config.checkpoint.every_frames) or self.stop.save_due():
             self._save()
         if self.watcher is not None and time.perf_counter() - self.watched_at > WATCH_SECONDS:
             self.watched_at = time.perf_counter()
             self.watcher.progress(self._progress())
-        if self.stop.requested and self.frames < config.frames:
+        if self.stop.requested and self.frames < config.frames and status == "complete":
             status = "stopped"
         self.phases.eval += evaluating
         self.phases.other += time.perf_counter() - began - evaluating
@@ -275,7 +276,7 @@ class Session:
     def finish(self, status: str) -> dict[str, Any]:
         """Score the policy, if training ended as it should, and write `result.json`."""
         began = time.perf_counter()
-        final = self._score(self.config.eval.episodes) if status in ("complete", "pruned") else None
+        final = self._score(self.config.eval.episodes) if status == "complete" else None
         self.phases.eval += time.perf_counter() - began
         result = session_result(
             config=self.config,

@@ -24,7 +24,8 @@ from rlkit.results.console import Display, log_to
 from rlkit.results.folder import SCHEMA, RunFolder, config_hash, read_json, read_rows, write_json, write_text, writing
 from rlkit.results.provenance import provenance
 from rlkit.training.interrupt import StopSignal
-from rlkit.training.progress import Progress
+from rlkit.training.panel import Panel
+from rlkit.training.progress import Judge, Progress
 
 try:
     import fcntl
@@ -40,6 +41,10 @@ GRACE_SECONDS = 60
 
 class TrialError(RlkitError):
     """Some seeds failed; the results of the others are kept."""
+
+
+class RunBusyError(RunFolderError):
+    """Another process trains this run."""
 
 
 class TrialFaultError(Exception):
@@ -62,7 +67,9 @@ def create(config: RunConfig, overrides: Sequence[str] = ()) -> RunFolder:
     return folder
 
 
-def run_trial(config: RunConfig, folder: RunFolder, *, started: float, quiet: bool = False) -> dict[str, Any]:
+def run_trial(
+    config: RunConfig, folder: RunFolder, *, started: float, quiet: bool = False, judge: Judge | None = None
+) -> dict[str, Any]:
     """Train what is not yet trained of a trial, and write its `result.json`.
 
     Args:
@@ -70,9 +77,10 @@ def run_trial(config: RunConfig, folder: RunFolder, *, started: float, quiet: bo
         folder: new, or of a trial that was interrupted.
         started: `time.perf_counter()` when the command began.
         quiet: show nothing while it runs.
+        judge: asked whether to go on after each evaluation, with what all seeds reached there.
 
     Returns:
-        The trial's result. Its status is `stopped` where Ctrl-C ended it.
+        The trial's result. Its status is `stopped` where Ctrl-C or the judge stopped it.
 
     Raises:
         TrialError: a seed failed; `result.json` holds the others.
@@ -86,10 +94,11 @@ def run_trial(config: RunConfig, folder: RunFolder, *, started: float, quiet: bo
         failures: dict[int, Failure] = {}
         try:
             with StopSignal() as stop, contextlib.nullcontext() if quiet else display:
+                panel = None if judge is None else Panel(config, folder, judge, stop)
                 if config.seeds == 1:
-                    _in_process(config, folder, watcher, stop, started)
+                    _in_process(config, folder, watcher, stop, panel, started)
                 else:
-                    failures = _in_workers(config, folder, watcher, stop)
+                    failures = _in_workers(config, folder, watcher, stop, panel)
         except BaseException:
             with contextlib.suppress(RunFolderError):  # the disk may be what failed
                 _conclude(config, folder, {config.seed: Failure("", user=True)}, stopped=False)
@@ -156,7 +165,7 @@ def _alone(folder: RunFolder) -> Iterator[None]:
     """Hold the run's lock, so that no two processes write one run.
 
     Raises:
-        RunFolderError: another process holds it.
+        RunBusyError: another process holds it.
     """
     if fcntl is None:
         yield
@@ -167,7 +176,7 @@ def _alone(folder: RunFolder) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise RunFolderError(
+            raise RunBusyError(
                 f"{folder.path} is being trained by another process\n  wait for it, or stop it"
             ) from error
         yield
@@ -192,20 +201,34 @@ class _Watcher:
             self.display.progress(progress)
 
 
-def _in_process(config: RunConfig, folder: RunFolder, watcher: _Watcher, stop: StopSignal, started: float) -> None:
+def _in_process(
+    config: RunConfig,
+    folder: RunFolder,
+    watcher: _Watcher,
+    stop: StopSignal,
+    panel: Panel | None,
+    started: float,
+) -> None:
     from rlkit.training.session import run_session
 
+    judge = None if panel is None else panel.member(config.seed)
+    session = folder.session(config.seed)
     try:
-        run_session(config, config.seed, folder.session(config.seed), watcher=watcher, stop=stop, started=started)
+        run_session(config, config.seed, session, watcher=watcher, judge=judge, stop=stop, started=started)
     except Exception as error:
         if not isinstance(error, RlkitError):
             logger.opt(exception=True).debug("seed {} failed", config.seed)  # to run.log
         raise
 
 
-def _in_workers(config: RunConfig, folder: RunFolder, watcher: _Watcher, stop: StopSignal) -> dict[int, Failure]:
-    """Train the seeds in as many processes as the cores allow; returns seed -> why it failed."""
-    slots = max(1, available_cores() // config.threads)
+def _in_workers(
+    config: RunConfig, folder: RunFolder, watcher: _Watcher, stop: StopSignal, panel: Panel | None
+) -> dict[int, Failure]:
+    """Train the seeds, each in a process; returns seed -> why it failed.
+
+    As many at a time as the cores allow, but all of them where they are judged together.
+    """
+    slots = config.seeds if panel else max(1, available_cores() // config.threads)
     waiting = list(config.seed_list)
     running: dict[int, _Worker] = {}
     failures: dict[int, Failure] = {}
@@ -214,7 +237,7 @@ def _in_workers(config: RunConfig, folder: RunFolder, watcher: _Watcher, stop: S
         while (waiting and not stop.requested) or running:
             while waiting and len(running) < slots and not stop.requested:
                 seed = waiting.pop(0)
-                running[seed] = _Worker(folder, seed, config.threads, watcher)
+                running[seed] = _Worker(folder, seed, config.threads, watcher, panel)
             if stop.requested and asked_at is None:
                 asked_at = time.monotonic()
                 for worker in running.values():
@@ -226,6 +249,8 @@ def _in_workers(config: RunConfig, folder: RunFolder, watcher: _Watcher, stop: S
                     del running[seed]
                     if why:
                         failures[seed] = Failure(f"seed {seed}: {why}", user=worker.process.returncode == 2)
+                        if panel is not None:
+                            stop.request()  # the others would wait for its next report
                         logger.error("seed {} failed: {}", seed, why)
             time.sleep(0.02)
     finally:
@@ -237,13 +262,20 @@ def _in_workers(config: RunConfig, folder: RunFolder, watcher: _Watcher, stop: S
 class _Worker:
     """A session's process, and the thread that reads what it says."""
 
-    def __init__(self, folder: RunFolder, seed: int, threads: int, watcher: _Watcher) -> None:
-        self.seed, self.watcher = seed, watcher
+    def __init__(self, folder: RunFolder, seed: int, threads: int, watcher: _Watcher, panel: Panel | None) -> None:
+        self.seed, self.watcher, self.panel = seed, watcher, panel
         self.error = ""
         limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
         with folder.log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "rlkit.training.worker", str(folder.path), str(seed)],
+                [
+                    sys.executable,
+                    "-m",
+                    "rlkit.training.worker",
+                    str(folder.path),
+                    str(seed),
+                    *(["judged"] if panel else []),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -266,6 +298,9 @@ class _Worker:
     def _hear(self, message: dict[str, Any]) -> None:
         if "progress" in message:
             self.watcher.progress(Progress(**message["progress"]))
+        elif "report" in message and self.panel is not None:
+            frames, value = message["report"]
+            self.panel.hear(self.seed, frames, value, self.answer)
         elif "facts" in message:
             self.watcher.facts(message["seed"], message["facts"])
         elif "log" in message and self.watcher.display is not None:
@@ -289,6 +324,13 @@ class _Worker:
         with contextlib.suppress(OSError):
             assert self.process.stdin is not None
             self.process.stdin.close()
+
+    def answer(self, verdict: str | None) -> None:
+        """Tell the session the verdict on its report."""
+        with contextlib.suppress(OSError, ValueError):  # it may have ended, or been asked to stop
+            assert self.process.stdin is not None
+            self.process.stdin.write(f"{verdict or 'go on'}\n")
+            self.process.stdin.flush()
 
     def kill(self) -> None:
         self.process.kill()

@@ -1,7 +1,8 @@
-"""One session in a process of its own: `python -m rlkit.training.worker RUN SEED`.
+"""One session in a process of its own: `python -m rlkit.training.worker RUN SEED [judged]`.
 
 It reads the config from the run folder, writes a line of JSON to standard output for everything that a watcher would
-see, and stops cleanly when its standard input says `stop` or closes, as it does when the parent dies.
+see, and stops cleanly when its standard input closes, as it does when the parent dies. With `judged` it waits after
+each evaluation for a line: `go on`, `pruned` or `stopped`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import queue
+import signal
 import sys
 import threading
 import time
@@ -18,8 +21,10 @@ from loguru import logger
 
 from rlkit.errors import RlkitError
 from rlkit.results.folder import RunFolder
-from rlkit.training.interrupt import StopSignal
+from rlkit.training.interrupt import MAKE_ROOM, StopSignal
+from rlkit.training.progress import Verdict
 
+VERDICTS: dict[str, Verdict] = {"pruned": "pruned", "stopped": "stopped"}
 FAULT = 1
 """Exit status after an error that is ours; one of the user's is 2, as everywhere."""
 
@@ -42,6 +47,10 @@ class Pipe:
         """See `Watcher.progress`."""
         self.send({"progress": dataclasses.asdict(progress)})
 
+    def report(self, frames: int, value: float) -> None:
+        """What an evaluation gave, for the judge."""
+        self.send({"report": [frames, value]})
+
     def send(self, message: dict[str, Any]) -> None:
         """One line; if nobody reads it any more, the closed input stops the session."""
         try:
@@ -53,15 +62,26 @@ class Pipe:
 def main() -> int:
     """Train the session; the exit status tells how it went."""
     started = time.perf_counter()
+    if MAKE_ROOM is not None:
+        signal.signal(MAKE_ROOM, signal.SIG_IGN)  # for the parent, which then asks
     pipe = Pipe()
     folder, seed = RunFolder.open(sys.argv[1]), int(sys.argv[2])
     stop = StopSignal()
+    answers: queue.Queue[str] = queue.Queue()
 
     def listen() -> None:
         # Not sys.stdin.read: a thread that waits in there holds a lock, and an environment process forked from here
         # would wait for that lock for ever when it closes its standard input.
-        os.read(0, 1)
+        while heard := os.read(0, 4096):
+            for line in heard.decode().split("\n"):
+                if line:
+                    answers.put(line)
         stop.request()
+        answers.put("stopped")
+
+    def judge(frames: int, value: float) -> Verdict | None:
+        pipe.report(frames, value)
+        return VERDICTS.get(answers.get())
 
     threading.Thread(target=listen, daemon=True).start()
     from rlkit.config.schema import compose
@@ -72,7 +92,8 @@ def main() -> int:
     try:
         with stop:
             config = compose(base=folder.config)
-            run_session(config, seed, folder.session(seed), watcher=pipe, stop=stop, started=started)
+            asked = judge if "judged" in sys.argv[3:] else None
+            run_session(config, seed, folder.session(seed), watcher=pipe, judge=asked, stop=stop, started=started)
     except RlkitError as error:
         pipe.send({"error": str(error)})
         return 2

@@ -1,0 +1,185 @@
+"""Starting trials through Hydra's launchers, one at a time each, and noticing when they have ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import psutil
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus
+from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
+from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
+from omegaconf import OmegaConf
+
+from rlkit.search.study import Process
+
+if TYPE_CHECKING:
+    from hydra.plugins.launcher import Launcher
+
+
+class Job(Protocol):
+    """A trial that was started."""
+
+    def row(self) -> dict[str, Any]:
+        """What another driver needs to know whether it still runs; empty where it ends with this one."""
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+
+    def error(self) -> str | None:
+        """Why it failed, where it could still say so."""
+
+    def stop(self, *, hard: bool) -> None:
+        """Ask it to save and end, or end it at once."""
+
+
+class Threaded:
+    """A trial in a thread, which waits for a launcher that gives no handle; in this very thread without a pool."""
+
+    def __init__(self, launcher: Launcher, overrides: Sequence[str], number: int, pool: ThreadPoolExecutor | None):
+        self.future: Future[Any] = Future()
+        if pool is not None:
+            self.future = pool.submit(launcher.launch, [overrides], initial_job_idx=number)
+            return
+        try:
+            self.future.set_result(launcher.launch([overrides], initial_job_idx=number))
+        except Exception as error:
+            self.future.set_exception(error)
+
+    def row(self) -> dict[str, Any]:
+        """See `Job`."""
+        return {}
+
+    def done(self) -> bool:
+        """See `Job`."""
+        return self.future.done()
+
+    def error(self) -> str | None:
+        """See `Job`."""
+        if (raised := self.future.exception()) is not None:
+            return str(raised)
+        return failure_of(self.future.result()[0])
+
+    def stop(self, *, hard: bool) -> None:
+        """See `Job`; it hears of it through the study."""
+
+
+class Submitted:
+    """A trial that submitit has started, as a process here or as a job of SLURM."""
+
+    def __init__(self, launcher: BaseSubmititLauncher, overrides: Sequence[str], number: int) -> None:
+        self.slurm = launcher._EXECUTOR == "slurm"
+        self.job = executor_of(launcher).submit(
+            launcher, list(overrides), "hydra.sweep.dir", number, f"trial_{number}", Singleton.get_state()
+        )
+
+    def row(self) -> dict[str, Any]:
+        """See `Job`."""
+        row: dict[str, Any] = {"id": self.job.job_id, "slurm": self.slurm}
+        if not self.slurm:
+            with contextlib.suppress(psutil.Error):
+                pid = int(self.job.job_id)
+                row["process"] = Process(Process.this().host, pid, psutil.Process(pid).create_time()).row()
+        return row if self.slurm or "process" in row else {}
+
+    def done(self) -> bool:
+        """See `Job`."""
+        return bool(self.job.done())
+
+    def error(self) -> str | None:
+        """See `Job`."""
+        if not self.job.paths.result_pickle.exists():
+            return None
+        raised = self.job.exception()
+        return str(raised).strip() if raised is not None else failure_of(self.job.result())
+
+    def stop(self, *, hard: bool) -> None:
+        """See `Job`."""
+        if self.slurm:
+            self.job.cancel()
+        elif not self.done():
+            end_tree(int(self.job.job_id), signal.SIGKILL if hard else signal.SIGTERM)
+
+
+def end_tree(pid: int, number: int) -> None:
+    """Send a signal to a process and all below it."""
+    with contextlib.suppress(psutil.Error):
+        parent = psutil.Process(pid)
+        for process in [*parent.children(recursive=True), parent]:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
+
+
+def failure_of(returned: JobReturn) -> str | None:
+    """What a job of Hydra's failed with."""
+    return None if returned.status is JobStatus.COMPLETED else str(returned._return_value)
+
+
+def executor_of(launcher: BaseSubmititLauncher) -> Any:
+    """The executor that Hydra's launcher would use; it makes one inside of `launch`, which waits for the end."""
+    import submitit
+
+    about_itself = {"max_num_timeout", "python"}
+    kind, params = launcher._EXECUTOR, launcher.params
+    executor = submitit.AutoExecutor(
+        folder=params["submitit_folder"],
+        cluster=kind,
+        **{f"{kind}_{key}": value for key, value in params.items() if key in about_itself},
+    )
+    common = set(OmegaConf.structured(BaseQueueConf).keys())
+    executor.update_parameters(
+        **{
+            key if key in common else f"{kind}_{key}": value
+            for key, value in params.items()
+            if key not in about_itself | {"submitit_folder"}
+        }
+    )
+    return executor
+
+
+class Starter:
+    """Starts trials in slots.
+
+    Args:
+        launcher: Hydra's, as configured.
+        slots: trials at a time; Hydra's own launcher runs in this process, and takes one.
+    """
+
+    def __init__(self, launcher: Launcher, slots: int) -> None:
+        self.launcher = launcher
+        self.alone = isinstance(launcher, BasicLauncher)
+        self.slots = 1 if self.alone else slots
+        self.pool: ThreadPoolExecutor | None = None
+        if not self.alone and not isinstance(launcher, BaseSubmititLauncher):
+            self.pool = ThreadPoolExecutor(self.slots)
+
+    def start(self, overrides: Sequence[str], number: int) -> Job:
+        """Start one; with Hydra's own launcher it is over when this returns."""
+        if isinstance(self.launcher, BaseSubmititLauncher):
+            return Submitted(self.launcher, overrides, number)
+        return Threaded(self.launcher, overrides, number, self.pool)
+
+    def close(self) -> None:
+        """Wait for no thread."""
+        if self.pool is not None:
+            self.pool.shutdown(wait=False, cancel_futures=True)
+
+
+def threads_for(threads: int) -> dict[str, str]:
+    """The environment variables that hold libraries of linear algebra to so many threads."""
+    return dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+
+
+def count_gpus() -> int:
+    """CUDA devices of this machine that this process may use, without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([word for word in visible.split(",") if word.strip()])
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))

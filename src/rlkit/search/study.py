@@ -1,0 +1,178 @@
+"""The study of a search: Optuna's record of its trials, and what rlkit keeps beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+import psutil
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
+
+from rlkit.errors import RunFolderError
+from rlkit.results.folder import RunFolder, read_json, write_json, writing
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+
+    from rlkit.config.search import SearchConfig
+
+STUDY = "search"
+"""The name of the study in a storage of its own."""
+JOURNAL, SWEEP = "study.journal", "sweep.json"
+OVERRIDES, JOB, PROCESS, STATUS, ERROR, FRAMES, DEATHS = (
+    f"rlkit:{what}" for what in ("overrides", "job", "process", "status", "error", "frames", "deaths")
+)
+"""User attributes of a trial: what it was started with, the cluster's job, its process, how it ended, how far it came,
+and how often its process has died, at which frames."""
+STOP, SEARCH = "rlkit:stop", "rlkit:search"
+"""User attributes of a study: whether its jobs are asked to stop, and what the search is."""
+OVER = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+def storage_of(folder: Path) -> str:
+    """The storage that a search keeps in its folder."""
+    return f"journal:{folder / JOURNAL}"
+
+
+def open_storage(url: str) -> Any:
+    """A storage: `journal:<file>`, which any number of processes append to, or any URL that Optuna takes."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if url.startswith("journal:"):
+        path = url.removeprefix("journal:")
+        return JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
+    return optuna.storages.get_storage(url)
+
+
+def make_pruner(search: SearchConfig, frames: int, every: int) -> BasePruner:
+    """What `search.pruner` asks for; its resource is frames.
+
+    Args:
+        search: the configuration.
+        frames: the budget of a trial.
+        every: frames between evaluations, at which trials report.
+    """
+    first = max(every, int(search.min_frames or 0.15 * frames))
+    eta = int(search.reduction_factor)
+    if search.pruner == "asha":
+        return optuna.pruners.SuccessiveHalvingPruner(min_resource=first, reduction_factor=eta)
+    if search.pruner == "hyperband":
+        return optuna.pruners.HyperbandPruner(min_resource=first, max_resource=frames, reduction_factor=eta)
+    if search.pruner == "median":
+        return optuna.pruners.MedianPruner(n_startup_trials=int(search.startup_trials), n_warmup_steps=first - 1)
+    if search.pruner == "percentile":
+        return optuna.pruners.PercentilePruner(
+            search.percentile, n_startup_trials=int(search.startup_trials), n_warmup_steps=first - 1
+        )
+    if search.pruner == "wilcoxon":
+        return optuna.pruners.WilcoxonPruner(n_startup_steps=max(2, first // every))
+    return optuna.pruners.NopPruner()
+
+
+def join(url: str, name: str, sampler: BaseSampler | None = None, pruner: BasePruner | None = None) -> Study:
+    """An existing study. Without a sampler nothing can be proposed, and building one takes no time."""
+    return optuna.load_study(
+        study_name=name, storage=open_storage(url), sampler=sampler or optuna.samplers.RandomSampler(), pruner=pruner
+    )
+
+
+@dataclass(frozen=True)
+class Process:
+    """Which process works at a trial."""
+
+    host: str
+    pid: int
+    started: float
+    slurm: str | None = None
+
+    @classmethod
+    def this(cls) -> Process:
+        """The one that asks."""
+        pid = os.getpid()
+        return cls(socket.gethostname(), pid, psutil.Process(pid).create_time(), os.environ.get("SLURM_JOB_ID"))
+
+    def row(self) -> dict[str, Any]:
+        """As it is stored."""
+        return asdict(self)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs. A process of another machine that no cluster knows counts as alive."""
+        if self.slurm:
+            return slurm_knows(self.slurm)
+        if self.host != socket.gethostname():
+            return True
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(self.pid)
+            return process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE
+        return False
+
+
+def slurm_knows(job: str) -> bool:
+    """Whether a job of SLURM is waiting or running."""
+    try:
+        asked = subprocess.run(["squeue", "-h", "-j", job, "-o", "%T"], capture_output=True, text=True, check=False)
+    except OSError:
+        return False
+    return asked.stdout.strip() in ("RUNNING", "PENDING", "CONFIGURING", "SUSPENDED", "REQUEUED", "COMPLETING")
+
+
+def at_work(trial: FrozenTrial) -> bool:
+    """Whether somebody works at a trial that is not over, or will."""
+    process, job = trial.user_attrs.get(PROCESS), trial.user_attrs.get(JOB)
+    if process is not None and Process(**process).alive:
+        return True
+    if job is None:
+        return False
+    return slurm_knows(job["id"]) if job["slurm"] else Process(**job["process"]).alive
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """A search's folder: `study.journal`, `sweep.json`, a run folder `trial_<number>` for each trial, `plots/`."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: str | Path) -> SweepFolder:
+        """An existing search.
+
+        Raises:
+            RunFolderError: there is none.
+        """
+        folder = Path(path)
+        if not (folder / SWEEP).is_file():
+            what = f"is not the folder of a search: it has no {SWEEP}" if folder.is_dir() else "does not exist"
+            found = sorted(p.parent for p in folder.glob(f"**/{SWEEP}")) if folder.is_dir() else []
+            raise RunFolderError(f"{path} {what}" + (f"\n  one below it: {found[-1]}" if found else ""))
+        return cls(folder)
+
+    def study(self) -> Study:
+        """Its study, to read."""
+        return join(read_json(self.path / SWEEP)["storage"], STUDY)
+
+    def make(self, storage: str) -> None:
+        """Make the folder, and note in it where the study is."""
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / SWEEP, {"storage": storage})
+
+    def run(self, number: int) -> RunFolder:
+        """The run folder of a trial, which may not exist yet."""
+        return RunFolder(self.path / f"trial_{number:04d}")
+
+    def make_run(self, number: int) -> RunFolder:
+        """The same, made where it is not there."""
+        run = self.run(number)
+        with writing(run.path):
+            run.path.mkdir(parents=True, exist_ok=True)
+        return run

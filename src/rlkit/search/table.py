@@ -1,0 +1,148 @@
+"""What one sees of a search while it runs: a live table on a terminal, a line for each trial that ends elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from rlkit.results.console import log_to
+from rlkit.search import study as record
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+    from rlkit.config.run import RunConfig
+
+ROWS = 14
+"""Trials that the live table has room for: those that run, then the best."""
+
+
+class SearchDisplay:
+    """Shows the trials of a search. Use as a context.
+
+    Args:
+        config: of a trial.
+        folder: of the search.
+        total: trials in all.
+        told: trials of an earlier start, which were told then.
+        console: where to draw; by default standard output.
+    """
+
+    def __init__(
+        self, config: RunConfig, folder: Path, total: int, told: set[int], console: Console | None = None
+    ) -> None:
+        self.config, self.folder, self.total = config, folder, total
+        self.console = console or Console(highlight=False)
+        self.trials: Sequence[FrozenTrial] = []
+        self.told = set(told)
+        self.live: Live | None = None
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
+            self.live = Live(console=self.console, get_renderable=self._panel, refresh_per_second=2, transient=True)
+        log_to(folder / "search.log", lambda text: self.console.print(Text(text), soft_wrap=True))
+
+    def __enter__(self) -> SearchDisplay:
+        logger.info("{} trials of {:,} frames; folder {}", self.total, self.config.frames, self.folder)
+        if self.live is not None:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def update(self, trials: Sequence[FrozenTrial]) -> None:
+        """The trials as they stand; each that has ended gets a line."""
+        self.trials = trials
+        for trial in trials:
+            if trial.state in record.OVER and trial.number not in self.told:
+                self.told.add(trial.number)
+                logger.info(line(trial))
+
+    def _panel(self) -> Panel:
+        over = [t for t in self.trials if t.state in record.OVER]
+        running = [t for t in self.trials if t.state not in record.OVER]
+        ranked = best_first(over, self.config.search.directions[0])
+        names = list(dict.fromkeys(key for t in self.trials for key in t.params))
+        table = Table(box=None, padding=(0, 1), header_style="dim")
+        for name in ("trial", "state", "frames", "value", *(short(n) for n in names)):
+            table.add_column(name, justify="right")
+        for trial in [*running, *ranked][:ROWS]:
+            style = "bold" if trial.state not in record.OVER else ""
+            table.add_row(
+                str(trial.number), state(trial), f"{trial.user_attrs.get(record.FRAMES, 0):,}", value(trial),
+                *(number(trial.params.get(n)) for n in names), style=style,
+            )  # fmt: skip
+        counts = Text(
+            f"{len(over)} of {self.total} over, {len(running)} running; "
+            f"{sum(t.state is TrialState.PRUNED for t in over)} pruned, "
+            f"{sum(t.state is TrialState.FAIL for t in over)} failed   {self.folder}  (Ctrl-C saves and stops)",
+            style="dim",
+        )
+        title = f"search of [bold]{self.config.algo.name}[/] on [bold]{self.config.env.today}[/]"
+        return Panel(Group(table, Text(), counts), title=title, title_align="left")
+
+
+def line(trial: FrozenTrial) -> str:
+    """One trial that is over, in words."""
+    params = ", ".join(f"{short(key)} {number(v)}" for key, v in trial.params.items())
+    frames = trial.user_attrs.get(record.FRAMES, 0)
+    error = trial.user_attrs.get(record.ERROR)
+    return f"trial {trial.number}: {state(trial)} at {frames:,} frames, {value(trial)} ({params})" + (
+        f": {error.splitlines()[0]}" if error else ""
+    )
+
+
+def state(trial: FrozenTrial) -> str:
+    """How it stands: running, complete, pruned, diverged or failed."""
+    if trial.state not in record.OVER:
+        return "running"
+    return str(trial.user_attrs.get(record.STATUS) or trial.state.name.lower())
+
+
+def value(trial: FrozenTrial) -> str:
+    """Its values, or what it last reported."""
+    if trial.state is TrialState.COMPLETE and trial.values:
+        return ", ".join(number(v) for v in trial.values)
+    reports = trial.intermediate_values
+    return f"{number(reports[max(reports)])} so far" if reports else "-"
+
+
+def best_first(trials: Sequence[FrozenTrial], direction: str) -> list[FrozenTrial]:
+    """Complete trials by their first value, equal ones by the mean of their evaluations; then the others by frames.
+
+    Where returns have a ceiling, the first of many equal trials would be no better than any of them.
+    """
+    sign = -1.0 if direction == "maximize" else 1.0
+
+    def key(t: FrozenTrial) -> tuple[int, float, float]:
+        if t.state is TrialState.COMPLETE and t.values:
+            along = t.intermediate_values.values()
+            return 0, sign * t.values[0], sign * sum(along) / max(1, len(along))
+        return 1, -float(t.user_attrs.get(record.FRAMES, 0)), 0.0
+
+    return sorted(trials, key=key)
+
+
+def best_trial(study: Study) -> FrozenTrial:
+    """The best complete trial of a study with one objective."""
+    complete = [t for t in study.get_trials(deepcopy=False) if t.state is TrialState.COMPLETE]
+    return best_first(complete, study.direction.name.lower())[0]
+
+
+def short(name: str) -> str:
+    """A key without its group."""
+    return name.rpartition(".")[2]
+
+
+def number(x: Any) -> str:
+    """A number in at most four digits, other values as they are."""
+    return "-" if x is None else f"{x:.4g}" if isinstance(x, float) else str(x)

@@ -1,0 +1,37 @@
+"""The jobs of a sweep: which run each has, so that one that a cluster queues again goes on in the same folder."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rlkit.results.folder import RunFolder, read_json, write_json, writing
+
+JOBS = ".jobs"
+
+
+def run_of_job(sweep: Path, number: int, create: Callable[[], RunFolder]) -> RunFolder:
+    """The run folder of a job: the one that it had before it was queued again, else a new one, which is noted.
+
+    Args:
+        sweep: the folder of the sweep.
+        number: of the job in it.
+        create: makes a new run folder.
+    """
+    note = sweep / JOBS / f"{number}.json"
+    slurm = os.environ.get("SLURM_JOB_ID")
+    if note.exists() and slurm and (before := read_json(note))["slurm"] == slurm:
+        return RunFolder.open(before["run"])
+    folder = create()
+    with writing(note.parent):
+        note.parent.mkdir(parents=True, exist_ok=True)
+    write_json(note, {"run": str(folder.path.absolute()), "slurm": slurm, "host": socket.gethostname()})
+    return folder
+
+
+def notes(sweep: Path) -> dict[int, dict[str, Any]]:
+    """What the jobs of a sweep that have begun have noted, by their number."""
+    return {int(path.stem): read_json(path) for path in sorted((sweep / JOBS).glob("*.json"))}
