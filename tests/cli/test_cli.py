@@ -37,7 +37,7 @@ def test_help_shows_verbs_groups_and_examples():
         "env      acrobot, ant, atari",
     ):
         assert part in shown
-    assert shown.split("examples:")[1].count("  rlkit ") == 3
+    assert shown.split("examples:")[1].count("  rlkit ") == 4
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 from rlkit import compose
 from rlkit.results.folder import SessionFolder
 from rlkit.training import checkpoint
+from rlkit.training.interrupt import StopSignal
 from rlkit.training.session import run_session
 
 LEFT = ("metrics.jsonl", "eval.jsonl")
@@ -26,11 +27,12 @@ def traces(folder: Path) -> dict[str, bytes]:
     return {**files, **{name: (newest / name).read_bytes() for name in state if (newest / name).exists()}}
 
 
-class StopAfter:
+class StopAfter(StopSignal):
     """A stop signal that comes after a number of frames; give it as watcher and stop."""
 
     def __init__(self, frames: int) -> None:
-        self.frames, self.requested = frames, False
+        super().__init__()
+        self.frames = frames
 
     def facts(self, seed: int, facts: dict[str, Any]) -> None:
         self.known = facts

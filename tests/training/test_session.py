@@ -101,11 +101,11 @@ def test_tensorboard_reads_the_events(tiny: list[str], tmp_path: Path):
 def test_the_pruner_hears_every_evaluation_and_can_stop(tiny: list[str], tmp_path: Path):
     heard: list[tuple[int, float]] = []
 
-    def prune(frames: int, value: float) -> bool:
+    def judge(frames: int, value: float) -> str | None:
         heard.append((frames, value))
-        return frames >= 512
+        return "pruned" if frames >= 512 else None
 
-    result = session(tmp_path / "s", [*tiny, "eval.every_frames=256"], prune=prune)
+    result = session(tmp_path / "s", [*tiny, "eval.every_frames=256"], judge=judge)
     assert [frames for frames, _ in heard] == [256, 512]
     assert (result["status"], result["frames"]) == ("pruned", 512)
     assert session(tmp_path / "s", tiny)["status"] == "pruned"

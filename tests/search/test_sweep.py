@@ -1,0 +1,205 @@
+"""Searches as a user runs them: real processes, started by submitit, killed and resumed."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import psutil
+import pytest
+import yaml
+from optuna.trial import TrialState
+
+from rlkit.results.folder import read_json
+from rlkit.search import study as record
+from rlkit.search.study import SweepFolder
+from rlkit.search.table import best_trial
+
+TOY = [
+    "algo=ppo",
+    "env=gym",
+    "env.id=tests.envs.chain:Identity-v0",
+    "frames=4096",
+    "num_envs=4",
+    "algo.n_steps=32",
+    "algo.epochs=1",
+    "net.hidden=[8]",
+    "eval.every_frames=512",
+    "eval.periodic_episodes=4",
+    "eval.episodes=8",
+    "checkpoint.every_frames=512",
+    "search.jobs=2",
+]
+SPACE = "algo.learning_rate=tag(log,interval(1e-5,1e-1))"
+
+
+def command(preset: str, *words: str) -> list[str]:
+    return [sys.executable, "-m", "rlkit", "-m", f"search={preset}", *TOY, *words]
+
+
+@pytest.fixture(autouse=True)
+def _the_tests_environments_are_found(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
+def search(preset: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(preset, *words), capture_output=True, text=True, timeout=300)
+
+
+def sweep_folder(name: str) -> SweepFolder:
+    return SweepFolder.open(Path(os.environ["RLKIT_RUNS"]) / "search" / name)
+
+
+def trials(folder: SweepFolder) -> list[optuna.trial.FrozenTrial]:
+    return folder.study().get_trials()
+
+
+def no_process_of(folder: SweepFolder) -> bool:
+    """Whether nothing that works below the folder is left."""
+    return not [
+        p for p in psutil.process_iter(["cmdline"]) if any(str(folder.path) in w for w in p.info["cmdline"] or [])
+    ]
+
+
+def test_a_search_prunes_survives_failures_and_goes_on_to_a_larger_total():
+    # a gamma of 2 is refused by the trial itself, and a learning rate of 1e30 diverges
+    words = [
+        "~tuned", "hydra/sweeper/sampler=grid", "search.min_frames=512", "algo.max_grad_norm=null",
+        "algo.learning_rate=choice(1e-2,1e-4,1e30)", "algo.gamma=choice(0.9,0.95,0.99,2.0)",
+        "search.max_failure_rate=1", "log.every_frames=128",
+    ]  # fmt: skip
+    done = search("asha", *words, "search.trials=10")
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = sweep_folder("ppo_gym_asha")
+    first = trials(folder)
+    assert len(first) == 10
+    by_params = {(t.params["algo.learning_rate"], t.params["algo.gamma"]): t for t in first}
+    for (learning_rate, gamma), t in by_params.items():
+        status = t.user_attrs[record.STATUS]
+        if gamma == 2.0:
+            assert (t.state, status) == (TrialState.FAIL, "failed")
+            assert "algo.gamma=2.0 is not accepted" in t.user_attrs[record.ERROR]
+        elif learning_rate == 1e30:
+            assert (t.state, status) == (TrialState.COMPLETE, "diverged")
+            assert t.value <= min(x.value for x in first if x.value is not None)
+        else:
+            assert t.state in (TrialState.COMPLETE, TrialState.PRUNED)
+    assert any(t.state is TrialState.PRUNED for t in first)
+    assert any(t.state is TrialState.FAIL for t in first)
+    best = best_trial(folder.study())
+    saved = yaml.safe_load((folder.path / "optimization_results.yaml").read_text())
+    assert (saved["best_trial"], saved["best_value"]) == (best.number, best.value)
+    assert read_json(folder.run(best.number).result)["final_return"]["mean"] == best.value
+    for name in ("history", "parallel", "intermediate"):
+        assert (folder.path / "plots" / f"{name}.png").stat().st_size > 1000
+    marked = {
+        int(r["trial"])
+        for r in csv.DictReader((folder.path / "plots" / "intermediate.csv").read_text().splitlines())
+        if r["state"] == "pruned"
+    }
+    assert marked == {t.number for t in first if t.state is TrialState.PRUNED}
+    assert f"trial {best.number}: {best.value:.4g}" in done.stdout
+    assert "optuna-dashboard" in done.stdout
+
+    before = {t.number: (t.state, t.value, t.params) for t in first}
+    more = search("asha", *words, "search.trials=12")
+    assert more.returncode == 0, more.stdout + more.stderr
+    assert "10 of 12 trials are there already" in more.stdout
+    after = trials(folder)
+    assert [t.number for t in after] == list(range(12))
+    assert {t.number: (t.state, t.value, t.params) for t in after[:10]} == before
+
+    other = search("asha", *words, "search.trials=12", "algo.epochs=2")
+    assert other.returncode == 2
+    assert "holds another search" in other.stderr
+
+
+def test_seeds_of_a_trial_advance_together_and_its_pruning_stops_them_all():
+    done = search(
+        "asha", "~tuned", "search.trials=4", "search.seeds=2", "search.jobs=1", "search.min_frames=512", SPACE
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = sweep_folder("ppo_gym_asha")
+    for t in trials(folder):
+        run = folder.run(t.number)
+        each = [read_json(run.session(seed).result) for seed in (1000, 1001)]
+        assert {r["status"] for r in each} == {t.user_attrs[record.STATUS]}
+        assert each[0]["frames"] == each[1]["frames"]
+        if t.state is TrialState.COMPLETE:
+            assert t.value == pytest.approx(sum(r["final_return"]["mean"] for r in each) / 2)
+    assert {t.state for t in trials(folder)} == {TrialState.COMPLETE, TrialState.PRUNED}
+
+
+@pytest.mark.parametrize("how", ["driver killed", "Ctrl-C"])
+def test_an_interrupted_search_goes_on_to_the_same_total(how: str):
+    words = [
+        "~tuned",
+        "search.trials=5",
+        "frames=40960",
+        "eval.every_frames=2048",
+        "checkpoint.every_frames=1024",
+        SPACE,
+    ]
+    process = subprocess.Popen(command("random", *words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    root = Path(os.environ["RLKIT_RUNS"]) / "search" / "ppo_gym_random"
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not list(root.glob("trial_*/session_*/checkpoints/[0-9]*")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL if how == "driver killed" else signal.SIGINT)
+    said = process.communicate(timeout=120)[0]
+    folder = sweep_folder("ppo_gym_random")
+    if how == "Ctrl-C":
+        assert process.returncode == 130, said
+        assert "trials save and stop" in said
+        assert no_process_of(folder)
+    unfinished = [t.number for t in trials(folder) if t.state is TrialState.RUNNING]
+    done = search("random", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [t.state for t in trials(folder)] == [TrialState.COMPLETE] * 5
+    assert sorted(p.name for p in folder.path.glob("trial_*")) == [f"trial_{n:04d}" for n in range(5)]
+    assert no_process_of(folder)
+    if how == "Ctrl-C":
+        logs = [folder.run(n).log.read_text() for n in unfinished]
+        assert any("continuing from" in log for log in logs)
+
+
+def test_only_the_best_keep_checkpoints_and_a_grid_is_walked_whole():
+    done = search(
+        "grid", "~tuned", "search.keep=1", "hydra/launcher=basic", "algo.learning_rate=1e-2,1e-5", "algo.gamma=0.9,0.99"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = sweep_folder("ppo_gym_grid")
+    found = {(t.params["algo.learning_rate"], t.params["algo.gamma"]) for t in trials(folder)}
+    assert len(found) == len(trials(folder)) == 4
+    kept = [p.parts[-3] for p in folder.path.glob("trial_*/session_*/checkpoints")]
+    assert kept == [folder.run(best_trial(folder.study()).number).path.name]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["algo.lerning_rate=interval(1e-4,1e-2)"], "did you mean algo.learning_rate"),
+        (["algo.alpha_lr=interval(1e-4,1e-2)"], "unknown key algo.alpha_lr"),
+        (["algo.gamma=interval(0.9,3.0)"], "algo.gamma=1.95 is not accepted"),
+        (["algo.gamma=0.9"], "nothing to search"),
+        (["seed=0,1", SPACE], "search.seeds=3"),
+    ],
+)
+def test_a_wrong_space_is_refused_before_the_first_trial(words: list[str], said: str):
+    done = search("grid", "hydra/launcher=basic", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) <= 12
+    assert not (Path(os.environ["RLKIT_RUNS"]) / "search").exists()
+
+
+def test_a_search_without_m_is_refused_with_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "rlkit", "search=asha", "env=cartpole"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "add -m: rlkit -m search=asha env=cartpole" in done.stderr

@@ -1,0 +1,138 @@
+"""Tokens of twelve shapes, given in every way that there is, appear nowhere."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from rlkit import compose, train
+from rlkit.cli.app import dispatch
+from rlkit.errors import ConfigError, SharingError
+from rlkit.redaction import redact
+from rlkit.settings import read_dotenv
+from rlkit.sharing.hub import push
+from rlkit.sharing.publication import prepare
+from tests.sharing.conftest import TINY, contents
+from tests.sharing.fake_hub import FakeHub
+
+BODY = "0aB1cD2eF3gH4iJ5kL6mN7oP8qR9sT0uV1wX"
+TOKENS = {  # written in two parts, so that no scanner of repositories takes these for real ones
+    "hugging_face": "hf" + f"_{BODY}",
+    "hugging_face_organisation": "api" + f"_org_{BODY}",
+    "github": "gh" + f"p_{BODY}",
+    "github_fine": "github" + f"_pat_{BODY}",
+    "gitlab": "glpat" + f"-{BODY[:20]}",
+    "openai": "sk" + f"-proj-{BODY}",
+    "amazon": "AKIA" + BODY[:16].upper(),
+    "google": "AIza" + f"Sy{BODY}"[:35],
+    "slack": "xoxb" + f"-123456789012-{BODY}",
+    "web_token": "eyJ" + f"hbGciOiJIUzI1.eyJ{BODY}.{BODY}",
+    "wandb": "wandb" + f"_v1_{BODY}",
+    "address": "https" + "://me:" + f"{BODY}@example.org",
+}
+HEX = "0123456789abcdef0123456789abcdef01234567"
+"""A key without a shape of its own: only its name tells."""
+
+
+def found_in(data: bytes) -> list[str]:
+    parts = {**TOKENS, "hex": HEX, "address": BODY, **{f"{n} of .env": t[::-1] for n, t in TOKENS.items()}}
+    return [name for name, token in parts.items() if token.encode() in data]
+
+
+def test_a_real_run_keeps_them_to_itself(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    """By the environment, `.env` (reversed: without a known shape), the configuration, the command and the log."""
+    assert len(TOKENS) == 12
+    for name, token in TOKENS.items():
+        monkeypatch.setenv(f"{name.upper()}_TOKEN", token)
+    monkeypatch.setenv("WANDB_API_KEY", HEX)
+    hub.tokens[TOKENS["hugging_face"]] = "write"
+    monkeypatch.setenv("HF_TOKEN", TOKENS["hugging_face"])
+    Path(".env").write_text("".join(f"{name.upper()}_SECRET={token[::-1]}\n" for name, token in TOKENS.items()))
+    monkeypatch.setattr(sys, "argv", ["train.py", *(f"--{n}={t}" for n, t in TOKENS.items())])
+    given = [f"env.kwargs.{name}='{token}'" for name, token in TOKENS.items()]
+    given += [f"env.kwargs.{name}_env='{token[::-1]}'" for name, token in TOKENS.items()]
+
+    result = train(compose(["env=gym", "env.id=tests.sharing.tattling:Tattling-v0", "upload=auto", *TINY, *given]))
+
+    console = capfd.readouterr()
+    assert "uploaded " in console.out
+    assert found_in(console.out.encode() + console.err.encode()) == []
+    files = contents(result.folder)
+    assert "[hidden]" in console.err, "what is logged before there is a folder"
+    assert files["run.log"].count(b"[hidden]") > 50
+    assert b"[hidden]" in files["config.yaml"]
+    assert b"--github=[hidden]" in files["run.json"]
+    assert {path: hits for path, data in files.items() if (hits := found_in(data))} == {}
+    tree = hub.tree("me/runs")
+    assert {path: hits for path, data in tree.items() if (hits := found_in(data))} == {}
+    push([prepare(result.folder / "session_0")], "me/agent")
+    assert found_in(hub.tree("me/agent", "models")["README.md"]) == []
+
+
+@pytest.mark.parametrize("token", TOKENS.values(), ids=TOKENS.keys())
+@pytest.mark.parametrize("form", ["env.kwargs.x={}", "+env.kwargs.x='{}'", "name={}", "--hf-token={}", "{}"])
+def test_one_on_the_command_line_is_refused_and_not_repeated(token: str, form: str, tmp_path: Path):
+    for words in ([form.format(token)], ["-m", form.format(token)], ["push", "somewhere", form.format(token)]):
+        with pytest.raises(ConfigError, match="do not go on a command line") as caught:
+            dispatch(words)
+        assert found_in(str(caught.value).encode()) == []
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["HF_TOKEN=abc"],
+        ["env.kwargs.api_key=abc"],
+        ["+tracker.password=abc"],
+        ["push", "x", "--token", "abc"],
+        ["--token=abc"],
+    ],
+)
+def test_what_is_called_a_token_is_one(words: list[str]):
+    with pytest.raises(ConfigError) as caught:
+        dispatch(words)
+    assert "abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "algo.token=null",
+        "env.kwargs.password=${oc.env:PASSWORD}",
+        "net.hidden=[64,64]",
+        "env.id=ALE/Pong-v5",
+        "git_sha: 1bf876028a35638d7afc77a0b5f9c60af3e87b83",
+        "https://huggingface.co/datasets/me/runs",
+        "task-something-that-is-long-enough-to-count",
+    ],
+)
+def test_what_is_no_secret_is_left_alone(text: str, monkeypatch: pytest.MonkeyPatch):
+    from rlkit.redaction import refuse_secrets
+
+    monkeypatch.setenv("SHORT_TOKEN", "Pong")
+    assert redact(text) == text
+    refuse_secrets([text])
+
+
+def test_an_old_run_with_a_secret_in_it_is_not_uploaded(hub: FakeHub, run: Path):
+    (run / "run.log").write_text(f"one\nlogged in with {TOKENS['github']}\n")
+    with pytest.raises(SharingError, match=r"line 2 of run.log looks like a token") as caught:
+        push([prepare(run)], "me/runs")
+    assert found_in(str(caught.value).encode()) == []
+    assert not hub.repos
+
+
+def test_dotenv_lines():
+    Path(".env").write_text(
+        "# comment\n\nA=1\nexport B = two \nC='#3 # no'\nD=\"4\" # yes\nE=5 # yes\nF=\nno line\nG=a=b\nH=x#y\n"
+    )
+    assert read_dotenv() == {
+        "A": "1", "B": "two", "C": "#3 # no", "D": "4", "E": "5", "F": "", "G": "a=b", "H": "x#y"
+    }  # fmt: skip
+    Path(".env").write_bytes(b"\xff\xfe")
+    assert read_dotenv() == {}
