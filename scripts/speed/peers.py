@@ -137,7 +137,8 @@ def import_torch_mb() -> float:
 
 def _measured(command: Any, threads: int, more: dict[str, str]) -> tuple[str, dict[str, float]]:
     """What a command printed, and what it cost: wall and processor seconds, peak memory in MiB."""
-    env = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)) | more
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    env = os.environ | limits | more
     # Images of containers often set it; without bytecode a start-up is the time to compile torch, on both sides.
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:

@@ -64,7 +64,8 @@ def wait_for(what: Callable[[], object], seconds: float = 180) -> None:
 
 def squeue() -> list[str]:
     """Jobs that wait or run; those on their way out are not counted."""
-    asked = subprocess.run(["squeue", "-h", "-t", "PENDING,RUNNING", "-o", "%i"], capture_output=True, text=True, check=True)
+    command = ["squeue", "-h", "-t", "PENDING,RUNNING", "-o", "%i"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=True)
     return asked.stdout.split()
 
 
