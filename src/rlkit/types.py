@@ -84,6 +84,11 @@ class Batch:
     def __len__(self) -> int:
         return len(next(iter(self.fields.values())))
 
+    def split(self, size: int) -> list[Batch]:
+        """Batches of `size` rows each, on the same memory."""
+        starts = range(0, len(self), size)
+        return [Batch({name: x[i : i + size] for name, x in self.fields.items()}, self.source) for i in starts]
+
 
 @dataclass
 class Rollout:

@@ -315,7 +315,7 @@ def test_recurrent_dqn_learns_from_stretches_as_they_were_lived(burn_in: int):
     algo = loop.algo
     while algo.updates < 3:
         loop.learn()
-    batch = algo.draw(loop.memory)
+    (batch,) = algo.draw(loop.memory, 1)
     length, size = 4 + burn_in, 8
     assert len(batch.action) == length * size
     obs = batch.obs.view(length + 1, size, 1)
@@ -351,7 +351,7 @@ def test_a_truncated_step_of_a_stretch_is_left_out():
     loop = Loop("tests.envs.chain:Chain-v0", DQNConfig(**SOON), 2, net=net, ending="truncated")
     while loop.algo.updates < 1:
         loop.learn()
-    batch = loop.algo.draw(loop.memory)
+    (batch,) = loop.algo.draw(loop.memory, 1)
     learnt, out, *_ = loop.algo.forward(batch)
     assert batch.boundary.any()
     assert len(learnt.action) == len(out) == int((~batch.boundary).sum())

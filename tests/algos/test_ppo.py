@@ -107,8 +107,8 @@ def test_every_row_is_in_one_minibatch_of_each_epoch():
     rollout = loop.rollout()
     batches = list(loop.algo.batches(loop.memory))
     assert [len(b) for b in batches] == [30, 30, 30, 10] * 3
-    everything = np.sort(rollout.fields["advantage"].reshape(-1))
-    orders = [torch.cat([b.advantage for b in batches[i : i + 4]]).numpy() for i in (0, 4, 8)]
+    everything = np.sort(rollout.fields["target"].reshape(-1))
+    orders = [torch.cat([b.target for b in batches[i : i + 4]]).numpy() for i in (0, 4, 8)]
     for order in orders:
         np.testing.assert_array_equal(np.sort(order), everything)
     assert not np.array_equal(orders[0], orders[1])
@@ -167,3 +167,16 @@ def test_cartpole_is_being_learnt_by_the_first_half_of_the_readme_run(seed: int,
     result = session(tmp_path, ["eval.episodes=20", "frames=50000"], seed)
     assert result["final_return"]["mean"] > 120
     assert len(read_rows(tmp_path / "metrics.jsonl")) > 50
+
+
+def test_every_minibatch_has_standard_advantages_of_its_own():
+    loop = Loop("CartPole-v1", PPOConfig(n_steps=33, minibatch_size=20), 4)
+    loop.rollout()
+    before = loop.memory.fields["advantage"].clone()
+    sizes = []
+    for batch in loop.algo.minibatches(loop.memory, 20, FIELDS):
+        sizes.append(len(batch.advantage))
+        assert batch.advantage.mean().item() == pytest.approx(0, abs=1e-5)
+        assert batch.advantage.std().item() == pytest.approx(1, abs=1e-4)
+    assert sizes == [20] * 6 + [12]
+    assert torch.equal(loop.memory.fields["advantage"], before)

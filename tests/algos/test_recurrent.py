@@ -27,7 +27,7 @@ def test_sequences_give_what_acting_gave(cfg, cell: str):
     for _ in range(2):  # the second rollout of steps begins in the middle of episodes
         rollout = loop.rollout()
         assert rollout.state is not None
-        fields = ("obs", "action", "params", "value")
+        fields = ("obs", "action", "params", "value", "advantage")
         seen = 0
         for batch in loop.algo.minibatches(loop.memory, 40, fields):
             policy, value, _ = loop.algo.tape(batch)

@@ -46,12 +46,12 @@ class A2C(PolicyGradient):
 
     def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
         """The whole rollout, once."""
-        return self.minibatches(memory, memory.rows, FIELDS)
+        return iter(self.minibatches(memory, memory.rows, FIELDS))
 
     def update(self, batch: Batch) -> Update:
         """One step on actor and critic."""
         cfg = self.cfg
-        c = losses.A2CCoefficients(cfg.vf_coef, self.ent_coef, cfg.normalize_advantage == "standard")
+        c = losses.A2CCoefficients(cfg.vf_coef, self.ent_coef)
         policy, value, back = self.tape(batch)
         head = losses.a2c_head(self.dist, policy, value, batch, c)
         back(head.d_policy, head.d_value)

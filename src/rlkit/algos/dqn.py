@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from rlkit.types import Array
 
 
+BURST_ROWS = 2048
+"""Transitions whose successors are rated in one pass."""
+
+
 class DQN(OffPolicy):
     """One network of action values, and its target."""
 
@@ -61,6 +65,7 @@ class DQN(OffPolicy):
         recurrent = setting.net if isinstance(setting.net, RecurrentConfig) else None
         self.sequence_length = int(recurrent.sequence_length) if recurrent else 0
         self.burn_in = int(recurrent.burn_in) if recurrent else 0
+        self.noisy = setting.net.noisy
         self.support = torch.linspace(cfg.v_min, cfg.v_max, self.atoms, device=setting.device)
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
@@ -93,12 +98,22 @@ class DQN(OffPolicy):
             return z.softmax(-1) @ self.support.to(z.device)
         return z.squeeze(-1) if self.atoms == 1 else z.mean(-1)  # the mean of one number is a slow way to say it
 
-    def draw(self, memory: ReplayMemory) -> Batch:
-        """Transitions, or for recurrent networks as many in stretches of `sequence_length` behind a burn-in."""
-        if not self.sequence_length:
-            return super().draw(memory)
-        size = max(1, int(self.cfg.batch_size) // self.sequence_length)
-        return memory.sample_sequences(size, self.burn_in + self.sequence_length)
+    def draw(self, memory: ReplayMemory, owed: int) -> Sequence[Batch]:
+        """Transitions, or for recurrent networks as many in stretches of `sequence_length` behind a burn-in.
+
+        While the target network keeps still, it rates the successors of several batches at once.
+        """
+        cfg = self.cfg
+        if self.sequence_length:
+            size = max(1, int(cfg.batch_size) // self.sequence_length)
+            return [memory.sample_sequences(size, self.burn_in + self.sequence_length)]
+        still = int(cfg.target_update_every) - self.updates % int(cfg.target_update_every)
+        count = min(owed, still, BURST_ROWS // int(cfg.batch_size))
+        if count < 2 or self.noisy or not memory.even:
+            return super().draw(memory, owed)
+        burst = memory.sample(count * int(cfg.batch_size), gamma=cfg.gamma, n_step=int(cfg.n_step))
+        burst.fields["next_out"] = self.target.predict(burst.next_obs)[0]
+        return burst.split(int(cfg.batch_size))
 
     def update(self, batch: Batch) -> Update:
         """One step towards the target of a batch."""
@@ -106,11 +121,11 @@ class DQN(OffPolicy):
         self.q.stir(self.rng)
         self.target.stir(self.rng)
         batch, out, back, next_out, chooser_out = self.forward(batch)
-        rows = torch.arange(len(batch.action), device=self.q.device)
-        next_z, chooser = self.split(next_out), self.split(chooser_out)
-        next_z = next_z[rows, self.expected(chooser).argmax(-1)]  # [B, Z]
-        every_z = self.split(out)
-        z = every_z[rows, batch.action]
+        every_z, next_every = self.split(out), self.split(next_out)
+        chooser = next_every if chooser_out is next_out else self.split(chooser_out)
+        next_z = next_every.gather(1, self.of(self.expected(chooser).argmax(-1)))[:, 0]  # [B, Z]
+        taken = self.of(batch.action)
+        z = every_z.gather(1, taken)[:, 0]
         if cfg.distribution == "categorical":
             target = q_learning.project(next_z.softmax(-1), self.support, batch.reward, batch.discount)
             loss, d_z = q_learning.categorical_error(z, target)
@@ -124,8 +139,8 @@ class DQN(OffPolicy):
             loss, d_value, error = q_learning.td_error(z[:, 0], target, cfg.loss == "huber")
             d_z, priority = d_value.unsqueeze(-1), error.abs()
 
-        d_every = torch.zeros_like(every_z)
-        d_every[rows, batch.action] = d_z * (batch.weight / len(rows)).unsqueeze(-1)
+        d_z = d_z * (batch.weight / len(out)).unsqueeze(-1)
+        d_every = torch.zeros_like(every_z).scatter_(1, taken, d_z.unsqueeze(1))
         d_out = q_learning.back_dueling(d_every) if cfg.dueling else d_every
         back([d_out.flatten(1)])
         self.optims["q"].step()
@@ -141,6 +156,10 @@ class DQN(OffPolicy):
         }
         return Update(stats, priority)
 
+    def of(self, action: Tensor) -> Tensor:
+        """The index `[B, 1, Z]` of what the network says of actions `[B]`, in its output as `[B, A, Z]`."""
+        return action.view(-1, 1, 1).expand(-1, 1, self.atoms)
+
     def forward(self, batch: Batch) -> tuple[Batch, Tensor, Back, Tensor, Tensor]:
         """The rows that are learnt from, the outputs at them, the way back, and the outputs at their successors.
 
@@ -148,7 +167,9 @@ class DQN(OffPolicy):
         """
         if batch.source == "sequences":
             return self.forward_sequences(batch)
-        (next_out,) = self.target.predict(batch.next_obs)
+        next_out = batch.fields.get("next_out")  # a burst has it already
+        if next_out is None:
+            (next_out,) = self.target.predict(batch.next_obs)
         # before the tape of obs, which takes the same memory
         chooser = self.q.predict(batch.next_obs)[0].clone() if self.cfg.double else next_out
         (out,), back = self.q.tape(batch.obs)

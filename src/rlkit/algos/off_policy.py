@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rlkit.algos.base import Algorithm, Setting
@@ -81,13 +81,14 @@ class OffPolicy(Algorithm):
             return
         self.owed += learnt_from * int(cfg.gradient_steps) / int(cfg.train_every_frames)
         while self.owed >= 1:
-            self.owed -= 1
-            self.last_of_rollout = self.owed < 1
-            yield self.draw(memory)
+            for batch in self.draw(memory, int(self.owed)):
+                self.owed -= 1
+                self.last_of_rollout = self.owed < 1
+                yield batch
 
-    def draw(self, memory: ReplayMemory) -> Batch:
-        """A batch to update on."""
-        return memory.sample(int(self.cfg.batch_size), gamma=self.cfg.gamma, n_step=int(self.cfg.n_step))
+    def draw(self, memory: ReplayMemory, owed: int) -> Sequence[Batch]:
+        """Batches for the next updates: at least one, at most as many as are owed."""
+        return [memory.sample(int(self.cfg.batch_size), gamma=self.cfg.gamma, n_step=int(self.cfg.n_step))]
 
     def follow(self, updates: int) -> None:
         """Move the target networks, where the number of updates so far says so."""

@@ -80,8 +80,10 @@ class PPO(PolicyGradient):
     def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
         """Epochs of shuffled minibatches, ended by `target_kl`."""
         self.kl_exceeded = False
+        minibatches: list[Batch] = []
         for epoch in range(self.cfg.epochs):
-            minibatches = list(self.minibatches(memory, int(self.cfg.minibatch_size), FIELDS))
+            if len(minibatches) != 1:  # a single one is the same in every epoch
+                minibatches = self.minibatches(memory, int(self.cfg.minibatch_size), FIELDS)
             for i, batch in enumerate(minibatches):
                 if self.kl_exceeded:
                     return
@@ -91,8 +93,7 @@ class PPO(PolicyGradient):
     def update(self, batch: Batch) -> Update:
         """One minibatch; statistics are computed in a rollout's last, and where `target_kl` needs them."""
         cfg = self.cfg
-        standard = cfg.normalize_advantage == "standard"
-        c = losses.PPOCoefficients(self.clip_coef, cfg.vf_coef, self.ent_coef, standard, cfg.clip_value)
+        c = losses.PPOCoefficients(self.clip_coef, cfg.vf_coef, self.ent_coef, cfg.clip_value)
         policy, value, back = self.tape(batch)
         watched = cfg.target_kl is not None
         head = losses.ppo_head(self.dist, policy, value, batch, c, stats=self.last_of_rollout or watched)

@@ -59,13 +59,13 @@ class Reinforce(PolicyGradient):
 
     def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
         """The rollout's whole episodes, once."""
-        return self.minibatches(memory, memory.rows, FIELDS)
+        return iter(self.minibatches(memory, memory.rows, FIELDS))
 
     def update(self, batch: Batch) -> Update:
         """One step on the policy, and on the value where it is the baseline."""
         cfg = self.cfg
         vf = cfg.vf_coef if self.has_value else 0.0
-        c = losses.A2CCoefficients(vf, self.ent_coef, cfg.normalize_advantage == "standard")
+        c = losses.A2CCoefficients(vf, self.ent_coef)
         policy, value, back = self.tape(batch)
         head = losses.a2c_head(self.dist, policy, value, batch, c)
         back(head.d_policy, head.d_value)

@@ -29,7 +29,6 @@ class PPOCoefficients(NamedTuple):
     clip: float
     vf: float
     ent: float
-    normalize: bool
     clip_value: bool
 
 
@@ -61,8 +60,8 @@ def ppo_loss(
     """
     log_ratio = dist.log_prob(policy, batch.action) - batch.log_prob
     ratio = log_ratio.exp()
-    advantage = standardise(batch.advantage) if c.normalize else batch.advantage
-    surrogate = -torch.min(advantage * ratio, advantage * ratio.clamp(1 - c.clip, 1 + c.clip)).mean()
+    clipped = ratio.clamp(1 - c.clip, 1 + c.clip)
+    surrogate = -torch.min(batch.advantage * ratio, batch.advantage * clipped).mean()
     squared_error = (value - batch.target).square()
     if c.clip_value:
         near_old = batch.value + (value - batch.value).clamp(-c.clip, c.clip)
@@ -92,9 +91,8 @@ def ppo_head(
     log_prob, back = dist.tape(policy, batch.action)
     log_ratio = log_prob - batch.log_prob
     ratio = log_ratio.exp()
-    advantage = standardise(batch.advantage) if c.normalize else batch.advantage
-    gain = advantage * ratio
-    clipped_gain = advantage * ratio.clamp(1 - c.clip, 1 + c.clip)
+    gain = batch.advantage * ratio
+    clipped_gain = batch.advantage * ratio.clamp(1 - c.clip, 1 + c.clip)
     d_policy = back(gain * (gain <= clipped_gain) * (-1 / rows), -c.ent / rows)
     error = value - batch.target
     if c.clip_value:
@@ -119,7 +117,6 @@ class A2CCoefficients(NamedTuple):
 
     vf: float
     ent: float
-    normalize: bool
 
 
 def a2c_loss(
@@ -139,8 +136,7 @@ def a2c_loss(
     Returns:
         The loss, a scalar with gradient, and its parts.
     """
-    advantage = standardise(batch.advantage) if c.normalize else batch.advantage
-    policy_loss = -(advantage * dist.log_prob(policy, batch.action)).mean()
+    policy_loss = -(batch.advantage * dist.log_prob(policy, batch.action)).mean()
     value_loss = (value - batch.target).square().mean()
     entropy = dist.entropy(policy).mean()
     stats = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
@@ -151,14 +147,13 @@ def a2c_head(dist: Distribution, policy: Tensor, value: Tensor, batch: Batch, c:
     """The gradient of `a2c_loss` at its outputs, in closed form."""
     rows = len(value)
     log_prob, back = dist.tape(policy, batch.action)
-    advantage = standardise(batch.advantage) if c.normalize else batch.advantage
     error = value - batch.target
     stats = {
-        "policy_loss": -(advantage * log_prob).mean(),
+        "policy_loss": -(batch.advantage * log_prob).mean(),
         "value_loss": error.square().mean(),
         "entropy": dist.entropy(policy).mean(),
     }
-    return Head(back(advantage * (-1 / rows), -c.ent / rows), error * (2 * c.vf / rows), stats)
+    return Head(back(batch.advantage * (-1 / rows), -c.ent / rows), error * (2 * c.vf / rows), stats)
 
 
 class SILCoefficients(NamedTuple):
@@ -232,10 +227,10 @@ def ppo_stats(
 
 
 def standardise(x: Tensor, eps: float = 1e-8) -> Tensor:
-    """`(x - mean) / (std + eps)` with the sample's standard deviation; a single row becomes 0."""
-    if len(x) < 2:
+    """`(x - mean) / (std + eps)` with the sample's standard deviation, along the last axis; a single one becomes 0."""
+    if x.shape[-1] < 2:
         return torch.zeros_like(x)
-    var, mean = torch.var_mean(x)
+    var, mean = torch.var_mean(x, -1, keepdim=True)
     return (x - mean) / (var.sqrt() + eps)
 
 

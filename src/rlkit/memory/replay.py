@@ -123,6 +123,11 @@ class ReplayMemory:
         """Transitions that can be drawn."""
         return (self.written - self.first) * self.num_envs
 
+    @property
+    def even(self) -> bool:
+        """Whether rows are drawn evenly and apart from each other, so that several draws may be one larger draw."""
+        return self.priorities is None and not self.cfg.combined
+
     def add(self, rollout: Rollout) -> None:
         """Take in the transitions of a rollout; the oldest make room."""
         T, N = rollout.steps, self.num_envs

@@ -40,7 +40,8 @@ class SumTree:
         """Set the numbers at `index [B]`; of an index that comes twice the last counts."""
         node = self.leaves + index
         self.nodes[node] = value
-        while len(node := np.unique(node >> 1)) and node[0] > 0:
+        for _ in range(self.leaves.bit_length() - 1):
+            node = node >> 1  # parents that come twice get the same sum twice, which is cheaper than to look for them
             self.nodes[node] = self.nodes[2 * node] + self.nodes[2 * node + 1]
 
     def find(self, mass: Array) -> Array:

@@ -94,7 +94,7 @@ class Optimizer(ABC):
         flat = self.flat
         self.grad_norm = torch.linalg.vector_norm(flat.grad)
         if self.max_grad_norm is not None:
-            flat.grad.mul_((self.max_grad_norm / (self.grad_norm + 1e-6)).clamp_(max=1.0))
+            flat.grad.mul_((self.max_grad_norm / self.grad_norm).clamp_(max=1.0))
         self.move()
         for slot in flat.slots.values():
             slot.fresh = True
