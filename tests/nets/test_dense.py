@@ -9,7 +9,7 @@ from rlkit.config.net import MLPConfig
 from rlkit.nets.build import Output, build
 from rlkit.nets.dense import Dense
 from rlkit.nets.kernels import NumpyKernels, TorchKernels
-from rlkit.nets.optim import Flat
+from rlkit.nets.optim import Flat, Slot
 from rlkit.nets.traced import Traced
 
 
@@ -17,7 +17,13 @@ def vectors(width: int) -> spaces.Box:
     return spaces.Box(-1, 1, (width,))
 
 
-def make(inputs=3, hidden=(8, 5), outputs=(4, 1), activation="tanh", seed=0) -> Dense:
+def bound(net: Dense, dtype: torch.dtype) -> Dense:
+    """The net on flat tensors of its own."""
+    net.bind(Slot(torch.zeros(net.size, dtype=dtype), torch.zeros(net.size, dtype=dtype)))
+    return net
+
+
+def make(inputs=3, hidden=(8, 5), outputs=(4, 1), activation="tanh", seed=0, dtype=torch.float32) -> Dense:
     names = [f"n{k}" for k in range(len(outputs))]
     generator = torch.Generator().manual_seed(seed)
     net = build(
@@ -27,8 +33,7 @@ def make(inputs=3, hidden=(8, 5), outputs=(4, 1), activation="tanh", seed=0) -> 
         generator,
     )
     assert isinstance(net, Dense)
-    flat = Flat({"net": net.size}, torch.device("cpu"))
-    net.bind(flat.slots["net"])
+    bound(net, dtype)
     for bias in (w for name, w in net.state_dict().items() if name.endswith("bias")):
         bias.copy_(torch.randn(bias.shape, generator=generator))
     return net
@@ -37,10 +42,7 @@ def make(inputs=3, hidden=(8, 5), outputs=(4, 1), activation="tanh", seed=0) -> 
 def grads(net: Dense) -> dict[str, torch.Tensor]:
     """The flat gradient by the names of `state_dict`."""
     twin = Dense(net.names, net.widths[0], net.widths[1:-1], net.outputs, net.activation)
-    flat = Flat({"net": net.size}, torch.device("cpu"))
-    flat.weight.copy_(net.slot.grad)
-    twin.slot.weight.copy_(net.slot.grad)
-    twin.bind(flat.slots["net"])
+    bound(twin, net.slot.grad.dtype).slot.weight.copy_(net.slot.grad)
     return twin.state_dict()
 
 
@@ -53,24 +55,31 @@ def grads(net: Dense) -> dict[str, torch.Tensor]:
     activation=st.sampled_from(["tanh", "relu"]),
 )
 def test_forward_and_backward_equal_autograd_for_any_shape(rows, inputs, hidden, outputs, activation):
-    net = make(inputs, hidden, outputs, activation)
-    x = torch.randn(rows, inputs, generator=torch.Generator().manual_seed(1))
-    outs, back = net.tape(x)
-    d_outs = [torch.randn(o.shape, generator=torch.Generator().manual_seed(k)) for k, o in enumerate(outs)]
-    twins = [net.twin(k) for k in range(len(outputs))]
-    leaf = x.clone().requires_grad_()
-    theirs = [twin(leaf) for twin in twins]
-    for mine, other in zip(outs, theirs, strict=True):
-        torch.testing.assert_close(mine, other.detach(), rtol=1e-5, atol=1e-5)
-    torch.autograd.backward(theirs, d_outs)
-    d_x = back(d_outs, inputs=True)
-    torch.testing.assert_close(d_x, leaf.grad, rtol=1e-4, atol=1e-5)
-    mine = grads(net)
-    for name, twin in zip(net.names, twins, strict=True):
-        for key, parameter in twin.named_parameters():
-            torch.testing.assert_close(mine[f"{name}.{key}"], parameter.grad, rtol=1e-4, atol=1e-5)
-    for k in range(len(outputs)):
-        np.testing.assert_allclose(net.infer(x.numpy(), k), theirs[k].detach().numpy(), rtol=1e-4, atol=1e-5)
+    """In float64 to 1e-6 of each number, and in float32 to what its sums allow."""
+    for dtype, rtol, atol in ((torch.float64, 1e-6, 1e-9), (torch.float32, 1e-4, 1e-5)):
+        net = make(inputs, hidden, outputs, activation, dtype=dtype)
+        x = torch.randn(rows, inputs, generator=torch.Generator().manual_seed(1), dtype=dtype)
+        outs, back = net.tape(x)
+        d_outs = [
+            torch.randn(o.shape, generator=torch.Generator().manual_seed(k), dtype=dtype) for k, o in enumerate(outs)
+        ]
+        twins = [net.twin(k).to(dtype) for k in range(len(outputs))]
+        for twin, name in zip(twins, net.names, strict=True):
+            weights = {k.removeprefix(f"{name}."): w for k, w in net.state_dict().items() if k.startswith(f"{name}.")}
+            twin.load_state_dict(weights)
+        leaf = x.clone().requires_grad_()
+        theirs = [twin(leaf) for twin in twins]
+        for mine, other in zip(outs, theirs, strict=True):
+            torch.testing.assert_close(mine, other.detach(), rtol=rtol, atol=atol)
+        torch.autograd.backward(theirs, d_outs)
+        d_x = back(d_outs, inputs=True)
+        torch.testing.assert_close(d_x, leaf.grad, rtol=rtol, atol=atol)
+        found = grads(net)
+        for name, twin in zip(net.names, twins, strict=True):
+            for key, parameter in twin.named_parameters():
+                torch.testing.assert_close(found[f"{name}.{key}"], parameter.grad, rtol=rtol, atol=atol)
+        for k in range(len(outputs)):
+            np.testing.assert_allclose(net.infer(x.numpy(), k), theirs[k].detach().numpy(), rtol=rtol, atol=atol)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])

@@ -46,7 +46,7 @@ class A2C(PolicyGradient):
 
     def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
         """The whole rollout, once."""
-        return iter(self.minibatches(memory, memory.rows, FIELDS))
+        return self.minibatches(memory, memory.rows, FIELDS)
 
     def update(self, batch: Batch) -> Update:
         """One step on actor and critic."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from rlkit.algos.base import Algorithm, Setting
 from rlkit.algos.estimates import ValueTransform, values_along
@@ -21,6 +19,7 @@ from rlkit.nets.actor_critic import ActorCritic
 from rlkit.types import Action, Back, Batch, Rollout, State
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from rlkit.config.algo import PolicyGradientConfig
@@ -110,19 +109,12 @@ class PolicyGradient(Algorithm):
         encode = self.transform.encode
         rollout.fields.update(advantage=advantage, target=encode(target), value=encode(value))
 
-    def minibatches(self, memory: RolloutMemory, size: int, fields: Sequence[str]) -> list[Batch]:
-        """One pass over a rollout, in sequences where the networks are recurrent."""
+    def minibatches(self, memory: RolloutMemory, size: int, fields: Sequence[str]) -> Iterator[Batch]:
+        """One pass over a rollout, in sequences where the networks are recurrent; advantages as the config says."""
+        standard = ("advantage",) if self.cfg.normalize_advantage == "standard" else ()
         if self.net.state_size:
-            batches = list(memory.sequences(size, self.sequence_length, fields))
-        else:
-            batches = list(memory.minibatches(size, fields))
-        if self.cfg.normalize_advantage == "standard":
-            for _, alike in itertools.groupby(batches, lambda batch: len(batch.advantage)):
-                same = list(alike)  # of one size: standardised in one go, each by itself
-                rows = losses.standardise(torch.stack([batch.advantage for batch in same]))
-                for batch, advantage in zip(same, rows, strict=True):
-                    batch.fields["advantage"] = advantage
-        return batches
+            return memory.sequences(size, self.sequence_length, fields, standard)
+        return memory.minibatches(size, fields, standard)
 
     def tape(self, batch: Batch) -> tuple[Tensor, Tensor, Back]:
         """The networks' outputs on a batch; see `ActorCritic.tape`."""

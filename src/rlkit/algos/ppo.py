@@ -29,7 +29,7 @@ The policy's outputs are recorded while acting; old log-probabilities and values
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -80,14 +80,13 @@ class PPO(PolicyGradient):
     def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
         """Epochs of shuffled minibatches, ended by `target_kl`."""
         self.kl_exceeded = False
-        minibatches: list[Batch] = []
+        size = int(self.cfg.minibatch_size)
+        whole = list(self.minibatches(memory, size, FIELDS)) if size >= memory.rows else None  # alike in every epoch
         for epoch in range(self.cfg.epochs):
-            if len(minibatches) != 1:  # a single one is the same in every epoch
-                minibatches = self.minibatches(memory, int(self.cfg.minibatch_size), FIELDS)
-            for i, batch in enumerate(minibatches):
+            for batch, last in flagged(whole or self.minibatches(memory, size, FIELDS)):
                 if self.kl_exceeded:
                     return
-                self.last_of_rollout = epoch == self.cfg.epochs - 1 and i == len(minibatches) - 1
+                self.last_of_rollout = last and epoch == self.cfg.epochs - 1
                 yield batch
 
     def update(self, batch: Batch) -> Update:
@@ -105,3 +104,13 @@ class PPO(PolicyGradient):
         if not head.stats:
             return Update()
         return Update({**self.rollout_metrics, **head.stats, "grad_norm": self.optim.grad_norm})
+
+
+def flagged(batches: Iterable[Batch]) -> Iterator[tuple[Batch, bool]]:
+    """Each of at least one batch, and whether it is the last."""
+    ahead = iter(batches)
+    batch = next(ahead)
+    for following in ahead:
+        yield batch, False
+        batch = following
+    yield batch, True

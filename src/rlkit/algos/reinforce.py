@@ -59,7 +59,7 @@ class Reinforce(PolicyGradient):
 
     def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
         """The rollout's whole episodes, once."""
-        return iter(self.minibatches(memory, memory.rows, FIELDS))
+        return self.minibatches(memory, memory.rows, FIELDS)
 
     def update(self, batch: Batch) -> Update:
         """One step on the policy, and on the value where it is the baseline."""

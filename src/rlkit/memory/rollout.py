@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from rlkit.maths.losses import standardise
 from rlkit.types import Batch, Rollout, Update
 
 if TYPE_CHECKING:
@@ -39,17 +40,25 @@ class RolloutMemory:
         self.fields = {name: torch.from_numpy(a).to(self.device) for name, a in flat.items()}
         self.rows = len(flat["obs"])
 
-    def minibatches(self, size: int, fields: Sequence[str]) -> Iterator[Batch]:
-        """One pass over some fields of the rollout in a new random order; the last batch takes what remains."""
+    def minibatches(self, size: int, fields: Sequence[str], standard: Sequence[str] = ()) -> Iterator[Batch]:
+        """One pass over some fields of the rollout in a new random order; the last batch takes what remains.
+
+        Fields that are in `standard` too are standardised within each batch.
+        """
         if size >= self.rows:  # the order within a full batch does not matter
-            yield Batch({name: self.fields[name] for name in fields})
-            return
-        order = torch.from_numpy(self.rng.permutation(self.rows)).to(self.device)
+            order: slice | Tensor = slice(None)
+        else:
+            order = torch.from_numpy(self.rng.permutation(self.rows)).to(self.device)
         shuffled = {name: self.fields[name][order] for name in fields}
+        del order
+        for name in standard:
+            whole, rest = shuffled[name].tensor_split([self.rows // size * size])
+            # all batches in one go, each by itself
+            shuffled[name] = torch.cat([standardise(whole.view(-1, min(size, self.rows))).flatten(), standardise(rest)])
         for start in range(0, self.rows, size):
             yield Batch({name: x[start : start + size] for name, x in shuffled.items()})
 
-    def sequences(self, size: int, length: int, fields: Sequence[str]) -> Iterator[Batch]:
+    def sequences(self, size: int, length: int, fields: Sequence[str], standard: Sequence[str] = ()) -> Iterator[Batch]:
         """One pass in a random order over sequences of `length` steps, for recurrent networks.
 
         `obs` and `boundary` are `[length * B, ...]`, step by step, and `state [B, S]` is the recurrent state before the
@@ -60,6 +69,7 @@ class RolloutMemory:
             size: rows of a batch; as many sequences as fit, at least one.
             length: of a sequence.
             fields: of the batches.
+            standard: those of them that are standardised within each batch.
         """
         rollout, T, N = self.rollout, self.rollout.steps, self.rollout.num_envs
         assert rollout.state is not None
@@ -82,6 +92,7 @@ class RolloutMemory:
             columns = torch.from_numpy(order[start : start + together]).to(self.device)
             rows = valid[:, columns].flatten().nonzero()[:, 0]
             batch = {name: x[:, columns].flatten(0, 1)[rows] for name, x in own.items()}
+            batch.update({name: standardise(batch[name]) for name in standard})
             batch.update({name: x[:, columns].flatten(0, 1) for name, x in along.items()})
             yield Batch({**batch, "state": state[columns], "rows": rows})
 

@@ -30,12 +30,10 @@ SIZES = 8
 class Scratch:
     """Outputs and gradients of every layer for one batch size, reused by every update of that size."""
 
-    def __init__(
-        self, widths: Sequence[int], outputs: Sequence[int], rows: int, device: torch.device, kernels: Any
-    ) -> None:
+    def __init__(self, widths: Sequence[int], outputs: Sequence[int], rows: int, like: Tensor, kernels: Any) -> None:
         # zeros: the columns of the last layer that a narrower network does not have stay zero
-        self.outs = [kernels.view(torch.zeros(len(outputs), rows, w, device=device)) for w in widths]
-        self.d_outs = [kernels.view(torch.zeros(len(outputs), rows, w, device=device)) for w in widths]
+        self.outs = [kernels.view(like.new_zeros(len(outputs), rows, w)) for w in widths]
+        self.d_outs = [kernels.view(like.new_zeros(len(outputs), rows, w)) for w in widths]
         self.out_of = [kernels.tensor(self.outs[-1][k, :, :o]) for k, o in enumerate(outputs)]
         self.d_out_of = [kernels.tensor(self.d_outs[-1][k, :, :o]) for k, o in enumerate(outputs)]
         self.tapes = 0
@@ -104,7 +102,7 @@ class Dense:
         if scratch is None:
             if len(self.scratch) == SIZES:  # rollouts of whole episodes have a size of their own each
                 self.scratch.clear()
-            scratch = Scratch(self.widths[1:], self.outputs, len(x), self.device, self.kernels)
+            scratch = Scratch(self.widths[1:], self.outputs, len(x), self.slot.weight, self.kernels)
             self.scratch[len(x)] = scratch
         scratch.tapes += 1
         ticket = scratch.tapes

@@ -76,7 +76,7 @@ class NumpyKernels:
     @staticmethod
     def back_affine(d: Array, x: Array, d_weight: Array, d_bias: Array, overwrite: bool) -> None:
         """`d_weight (+)= d^T x`, `d_bias (+)= sum d`."""
-        ones = np.ones((1, d.shape[1]), np.float32)  # a product with ones sums faster than sum over the middle axis
+        ones = np.ones((1, d.shape[1]), d.dtype)  # a product with ones sums faster than sum over the middle axis
         if overwrite:
             np.matmul(d.transpose(0, 2, 1), x, out=d_weight)
             np.matmul(ones, d, out=d_bias)

@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 
 def rollout_bytes(spec: EnvSpec, steps: int) -> int:
-    """What the arrays of a rollout and their shuffled copy will take."""
+    """What the arrays of a rollout and their shuffled copy will take, and the actions that are kept for a resume."""
     obs = math.prod(spec.observation.shape or ()) * np.dtype(stored_dtype(spec.observation)).itemsize
     continuous = isinstance(spec.action, spaces.Box)
     action = math.prod(spec.action.shape or ()) * (4 if continuous else 8)
     params = 4 * spaces.flatdim(spec.action) * (2 if continuous else 1)
     learnt = 4 * 4  # value, log-probability, advantage and target, float32
-    held = obs + action + params + learnt + 4 + 1 + 1  # and reward, terminated, boundary
-    return (steps + 1) * spec.num_envs * held + steps * spec.num_envs * (obs + action + learnt)
+    held = obs + action + params + learnt + 4 + 4 + 1 + 1  # and next value, reward, terminated, boundary
+    kept = 128 + spec.num_envs * action  # an array for each step
+    return (steps + 1) * spec.num_envs * held + steps * (spec.num_envs * (obs + action + learnt) + kept)
 
 
 def episode_bytes(spec: EnvSpec, rows: int) -> int:
