@@ -46,6 +46,12 @@ def test_the_default_waits_for_15_percent_of_the_budget():
     assert ended("asha", [GOOD, POOR]) == [None, 200]
 
 
+def test_trials_report_often_enough_for_it():
+    assert compose(["frames=1000"]).eval_every_frames == 100
+    assert compose(["frames=1000", "search.pruner=asha"]).eval_every_frames == 50
+    assert compose(["frames=1000", "search.pruner=asha", "eval.every_frames=200"]).eval_every_frames == 200
+
+
 def test_the_median_pruner_ends_what_is_below_the_median():
     assert ended("median", [GOOD, FAIR, POOR, GOOD], min_frames=100, startup_trials=2) == [None, None, 100, None]
 

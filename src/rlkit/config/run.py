@@ -21,7 +21,7 @@ class EvalConfig(Checked):
     prefix = "eval."
 
     every_frames: Whole | None = None
-    """Frames between evaluations during training; null: a tenth of the budget."""
+    """Frames between evaluations during training; null: a tenth of the budget, a twentieth where a search prunes."""
     periodic_episodes: Whole = 20
     """Episodes of each evaluation during training."""
     episodes: Whole = 100
@@ -126,7 +126,7 @@ class RunConfig(Checked):
     @property
     def eval_every_frames(self) -> int:
         """Frames between evaluations."""
-        return self.eval.every_frames or max(1, self.frames // 10)
+        return self.eval.every_frames or max(1, int(self.frames) // (10 if self.search.pruner == "none" else 20))
 
     @property
     def log_every_frames(self) -> int:
