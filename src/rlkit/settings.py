@@ -11,7 +11,7 @@ LINE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
 
 def setting(name: str) -> str | None:
     """The value of a setting; None where it is nowhere, or empty."""
-    return os.environ.get(name) or read_dotenv().get(name) or None
+    return os.environ.get(name, "").strip() or read_dotenv().get(name) or None
 
 
 def read_dotenv(path: Path | None = None) -> dict[str, str]:
@@ -21,7 +21,7 @@ def read_dotenv(path: Path | None = None) -> dict[str, str]:
         path: the file; by default `.env` in the working directory.
     """
     try:
-        text = (path or Path(".env")).read_text(encoding="utf-8")
+        text = (path or Path(".env")).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return {}
     found = {}

@@ -112,6 +112,10 @@ HOSTILE: dict[str, tuple[Edit, str]] = {
     "no files": (lambda tree: remanifest(tree, lambda m: m.update(files={})), "lists no files"),
     "deep JSON": (lambda tree: tree.update({"runs.json": Stored(b"[" * 100_000)}), "not of schema 1"),
     "index that is a list": (lambda tree: tree.update({"runs.json": Stored(b"[]")}), "not of schema 1"),
+    "a run inside another": (
+        lambda tree: reindex(tree, lambda runs: runs.update({f"{RUN}/session_0/checkpoints/9": dict(runs[RUN])})),
+        "lies inside another run",
+    ),
     "index that is a link": (lambda tree: tree.update({"runs.json": Stored(b"x", "symlink")}), "no file"),
 }
 
@@ -142,6 +146,23 @@ def test_a_link_in_the_place_of_the_target_is_not_followed(hub: FakeHub, run: Pa
     with pytest.raises(SharingError, match="is there already"):
         pull(RUN, REPO, tmp_path / "pulled")
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_run_that_would_lie_inside_one_of_mine_is_refused(hub: FakeHub, run: Path, tmp_path: Path):
+    """Else its checkpoint would be the newest of mine."""
+    push([prepare(run)], "me/runs")
+    tree = dict(hub.repos["datasets", "me/runs"].commits[-1][1])
+    inner = f"{RUN}/session_0/checkpoints/000000999999"
+    tree = {path.replace(RUN, inner): stored for path, stored in tree.items()}
+    reindex(tree, lambda runs: runs.update({inner: runs.pop(RUN)}))
+    hub.repos["datasets", "me/runs"].commit(tree)
+    mine = tmp_path / "pulled" / RUN
+    mine.mkdir(parents=True)
+    (mine / "config.yaml").write_text("mine")
+    before = contents(tmp_path)
+    with pytest.raises(SharingError, match="would lie inside the run"):
+        pull("*", REPO, tmp_path / "pulled")
+    assert contents(tmp_path) == before
 
 
 def test_what_is_here_and_differs_is_not_overwritten(hub: FakeHub, run: Path, tmp_path: Path):

@@ -114,6 +114,26 @@ def test_the_size_is_said_before_anything_is_uploaded(hub: FakeHub, run: Path):
     assert asked[0].endswith("to data set me/runs (new, private)?")
 
 
+def test_a_run_that_changes_while_the_question_stands_is_not_published(hub: FakeHub, run: Path):
+    def meanwhile(question: str) -> bool:
+        (run / "run.log").write_text("trained on")
+        return True
+
+    with pytest.raises(SharingError, match=r"run.log of .* has changed meanwhile"):
+        push([prepare(run)], "me/runs", confirm=meanwhile)
+    assert RUN not in listed(REPO)
+
+
+def test_a_page_of_somebody_elses_is_not_replaced_without_a_word(hub: FakeHub, run: Path):
+    asked: list[str] = []
+    hub.repos["datasets", "me/runs"] = FakeRepo(private=False)
+    hub.repos["datasets", "me/runs"].commit({"README.md": Stored(b"my notes")})
+    for _ in range(2):
+        push([prepare(run)], "me/runs", confirm=lambda question: asked.append(question) or True)
+    assert "README.md that data set me/runs has is not rlkit's; it will be replaced" in asked[0]
+    assert "replaced" not in asked[1]
+
+
 def test_an_agent_loads_from_the_hub_and_acts_as_it_did(hub: FakeHub, run: Path):
     push([prepare(run)], "me/runs")
     obs = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)

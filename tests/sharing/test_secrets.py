@@ -91,6 +91,12 @@ def test_one_on_the_command_line_is_refused_and_not_repeated(token: str, form: s
         ["+tracker.password=abc"],
         ["push", "x", "--token", "abc"],
         ["--token=abc"],
+        ["env.kwargs={api_key: abc}"],
+        ["env.kwargs={'a': 1, 'password': 'abc'}"],
+        ["env.kwargs.url='https://host/x?token=abc'"],
+        ["env.kwargs.pwd=abc"],
+        ["env.kwargs.db_pass=abc"],
+        ["env.kwargs.hfToken=abc"],
     ],
 )
 def test_what_is_called_a_token_is_one(words: list[str]):
@@ -100,9 +106,39 @@ def test_what_is_called_a_token_is_one(words: list[str]):
 
 
 @pytest.mark.parametrize(
+    "name", ["PGPASSWORD", "MYSQL_PWD", "SSHPASS", "AUTH_KEY", "SECRET_KEY_BASE", "HF_TOKEN_WRITE"]
+)
+def test_values_of_variables_that_are_called_so_are_hidden(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(name, HEX)
+    assert redact(f"using {HEX} here") == "using [hidden] here"
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        (f"kwargs:\n  api_key: {HEX}\n  size: 3", "kwargs:\n  api_key: [hidden]\n  size: 3"),
+        (f'{{"password": "{HEX}", "n": 12345678}}', '{"password": "[hidden]", "n": 12345678}'),
+        (f"https://host/?token={HEX}&x=1", "https://host/?token=[hidden]&x=1"),
+        (f"https://{BODY}@host/x", "https://[hidden]@host/x"),
+        ("sk" + f"_live_{BODY}", "[hidden]"),
+        ("npm" + f"_{BODY}", "[hidden]"),
+        ("nvapi" + f"-{BODY}", "[hidden]"),
+    ],
+)
+def test_a_name_or_a_shape_gives_a_value_away(text: str, hidden: str):
+    assert redact(text) == hidden
+    assert redact(hidden) == hidden
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "algo.token=null",
+        "env.kwargs={mode: fast, size: 3}",
+        "HF_TOKEN is missing: set it in the environment",
+        "  password: ${oc.env:PASSWORD}",
+        "token_limit_for_tests: 123456789",
+        "pass: 1, passed: everything-went-well",
         "env.kwargs.password=${oc.env:PASSWORD}",
         "net.hidden=[64,64]",
         "env.id=ALE/Pong-v5",
@@ -125,6 +161,11 @@ def test_an_old_run_with_a_secret_in_it_is_not_uploaded(hub: FakeHub, run: Path)
         push([prepare(run)], "me/runs")
     assert found_in(str(caught.value).encode()) == []
     assert not hub.repos
+
+
+def test_a_byte_order_mark_costs_no_line():
+    Path(".env").write_bytes(b"\xef\xbb\xbfHF_TOKEN=abc\n")
+    assert read_dotenv() == {"HF_TOKEN": "abc"}
 
 
 def test_dotenv_lines():

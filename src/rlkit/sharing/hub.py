@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from rlkit.errors import RlkitError, SharingError
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 INDEX, PAGE = "runs.json", "README.md"
 TOKENS = "https://huggingface.co/settings/tokens"
+OWN = ("config.yaml", MANIFEST)
+"""Files by which a folder is that of a run."""
 LIMIT_GB = 10.0
 """A run of more is pulled only when asked to."""
 THREADS, ATTEMPTS = 8, 4
@@ -87,11 +89,12 @@ def push(
     with _client(repo, write=True) as api:
         _check_token(api)
         try:
-            api.repo_info(repo.id, repo_type=repo.kind)
+            there = _tree(api, repo, _head(api, repo), None)
             new = ""
         except RepositoryNotFoundError:
-            new = " (new, public)" if public else " (new, private)"
-        if not confirm(_question(publications, repo, new)):
+            there, new = {}, " (new, public)" if public else " (new, private)"
+        strange = PAGE in there and INDEX not in there
+        if not confirm(_question(publications, repo, new, strange)):
             return None
         if new:
             api.create_repo(repo.id, repo_type=repo.kind, private=not public, exist_ok=True)
@@ -242,12 +245,14 @@ def _explained(error: BaseException, repo: Repo, token: str | None) -> str | Non
             return f"{repo} was not found ({hint})"
         if status == 401:
             return f"HF_TOKEN is not valid: the Hub does not know it (new ones are made at {TOKENS})"
+        told = getattr(cause, "server_message", None)
+        why = f"; it says: {safety.shown(told)}" if told else ""
         if status == 403:
-            return f"HF_TOKEN may not do this with {repo}: it needs the permission to write (see {TOKENS})"
+            return f"HF_TOKEN may not do this with {repo}: it needs the permission to write (see {TOKENS}){why}"
         if status == 412:
             return f"{repo} is being changed by others all the time; try again"
         if status is not None:
-            return f"the Hub answered {status} about {repo}; try again later"
+            return f"the Hub answered {status} about {repo}{why or '; try again later'}"
     if any(type(cause).__module__.split(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2") for cause in causes):
         return f"the connection to the Hub failed ({type(causes[-1]).__name__}); the same command goes on where it was"
     if any(isinstance(cause, OSError) and "Consistency check" in str(cause) for cause in causes):
@@ -263,8 +268,8 @@ def _check_token(api: HfApi) -> None:
         raise SharingError(f"HF_TOKEN may only read: pushing needs one that may write (made at {TOKENS})")
 
 
-def _question(publications: Sequence[Publication], repo: Repo, new: str) -> str:
-    lines = []
+def _question(publications: Sequence[Publication], repo: Repo, new: str, strange: bool) -> str:
+    lines = [f"the {PAGE} that {repo} has is not rlkit's; it will be replaced"] if strange else []
     for p in publications:
         left = f"; left out: {card.size(p.left_out_bytes)} that only training needs" if p.left_out_bytes else ""
         lines.append(f"{p.name}: {len(p.files)} files, {card.size(p.bytes)}{left}")
@@ -300,6 +305,8 @@ def _commit(api: HfApi, repo: Repo, publications: Sequence[Publication]) -> None
     api.preupload_lfs_files(
         repo.id, additions, repo_type=repo.kind, revision="main", gitignore_content="", free_memory=False
     )
+    for p in publications:
+        p.check_unchanged()
     what = publications[0].name if len(publications) == 1 else f"{len(publications)} runs"
     api.create_commit(
         repo.id, [*gone, *additions], commit_message=f"rlkit: {what}", repo_type=repo.kind, parent_commit=head
@@ -346,6 +353,8 @@ def _index(api: HfApi, repo: Repo, head: str) -> Index:
         right = session is None or re.fullmatch(r"session_\d+", str(session))
         if not right or not re.fullmatch(r"[0-9a-f]{64}", str(run.get("manifest"))):
             raise SharingError(f"refused: {INDEX} of {repo} says of {safety.shown(name)} what it cannot")
+        if any(str(above) in runs for above in PurePosixPath(name).parents):
+            raise SharingError(f"refused: by {INDEX} of {repo} {safety.shown(name)} lies inside another run")
     return runs
 
 
@@ -388,6 +397,9 @@ def _fetch(
     if target.is_symlink() or target.exists():
         _compare(target, files)
         return target, False
+    for above in target.parents:
+        if above != root and above.is_relative_to(root) and any((above / own).exists() for own in OWN):
+            raise SharingError(f"refused: {safety.shown(name)} would lie inside the run {above}")
     partial = root / ".pull" / f"{name.replace('/', '--')}-{entry['manifest'][:16]}"
     with writing(target):
         partial.mkdir(parents=True, exist_ok=True)

@@ -43,6 +43,17 @@ class Publication:
     session: str | None
     """`session_<seed>` where a single agent is published."""
 
+    def check_unchanged(self) -> None:
+        """Compare the files with the manifest, which was written before somebody had time to think about it.
+
+        Raises:
+            SharingError: one is not as it was.
+        """
+        hashes = json.loads(self.manifest)["files"]
+        for path, file in self.files.items():
+            if not file.is_file() or fingerprint(file) != hashes[path]:
+                raise SharingError(f"nothing was published: {path} of {self.name} has changed meanwhile; push it again")
+
     @property
     def bytes(self) -> int:
         """Size of everything that is uploaded of it."""
