@@ -85,7 +85,7 @@ def refuse_secrets(words: Sequence[str]) -> None:
             )
 
 
-PAIR = re.compile(r"""([\w.-]+)["']?\s*[:=]\s*["']?([^\s"',{}&]+)""")
+PAIR = re.compile(r"""([\w.-]+)["']?\s*[:=]\s*["']?([^\s"',{}&?]+)""")
 """A name and its value inside of an override's value: `{api_key: ...}`, `https://host/?token=...`."""
 
 
