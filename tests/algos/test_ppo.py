@@ -179,4 +179,6 @@ def test_every_minibatch_has_standard_advantages_of_its_own():
         assert batch.advantage.mean().item() == pytest.approx(0, abs=1e-5)
         assert batch.advantage.std().item() == pytest.approx(1, abs=1e-4)
     assert sizes == [20] * 6 + [12]
+    (whole,) = loop.algo.minibatches(loop.memory, 200, FIELDS)  # more than there are
+    assert whole.advantage.std().item() == pytest.approx(1, abs=1e-4)
     assert torch.equal(loop.memory.fields["advantage"], before)

@@ -62,6 +62,14 @@ def test_percentile_and_hyperband_and_none():
     assert None in ended("hyperband", [GOOD, FAIR, POOR] * 4, min_frames=100)
 
 
+def test_what_is_not_measured_or_not_foreseen_by_returns_is_refused():
+    with pytest.raises(ConfigError, match="did you mean final_return"):
+        compose(["search.metric=final_retrun"])
+    with pytest.raises(ConfigError, match="say nothing of that"):
+        compose(["search.metric=train_seconds", "search.direction=minimize", "search.pruner=asha"])
+    assert compose(["search.metric=train_seconds", "search.direction=minimize"]).search.metrics == ["train_seconds"]
+
+
 def test_several_objectives_and_a_pruner_are_refused():
     with pytest.raises(ConfigError, match="several objectives"):
         compose(["search.metric=[final_return,fps]", "search.direction=[maximize,maximize]", "search.pruner=asha"])

@@ -25,7 +25,16 @@ SPACE = {
     "num_envs": CategoricalDistribution((2, 4, 8)),
     "algo.normalize_advantage": CategoricalDistribution(("standard", "none")),
 }
-FIXED = ["frames=512", "algo.n_steps=16", "net.hidden=[8]", "eval.episodes=2", "eval.periodic_episodes=2"]
+FIXED = [
+    "search=random",
+    "~tuned",
+    "upload=never",
+    "frames=512",
+    "algo.n_steps=16",
+    "net.hidden=[8]",
+    "eval.episodes=2",
+    "eval.periodic_episodes=2",
+]
 POINTS = [
     # learning rate, gamma, epochs, environments, advantages: value
     ((1e-3, 0.98, 4, 4, "standard"), 90.0),
@@ -40,7 +49,7 @@ POINTS = [
 def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     folder = SweepFolder(tmp_path / "runs" / "search" / "toy")
-    folder.make(record.storage_of(folder.path))
+    folder.make(None)
     study = optuna.create_study(
         study_name=record.STUDY, storage=record.open_storage(record.storage_of(folder.path)), direction="maximize"
     )
@@ -51,15 +60,22 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "fixed": FIXED,
             "choices": {"algo": "ppo", "env": "cartpole", "net": "mlp", "memory": "rollout"},
             "objectives": {"final_return": "maximize"},
+            "seeds": 1,
+            "pruner": "median",
             "frames": 512,
         },
     )
-    for number, (point, value) in enumerate(POINTS):
-        params = dict(zip(SPACE, point, strict=True))
+    for number, (chosen, value) in enumerate(POINTS):
+        params = dict(zip(SPACE, chosen, strict=True))
         study.add_trial(
             create_trial(params=params, distributions=SPACE, value=value, user_attrs={record.STATUS: "complete"})
         )
-        words = [*FIXED, *(f"{k}={v}" for k, v in params.items()), "seed=1000", f"trial.number={number}"]
+        words = [
+            *(o for o in FIXED if not o.startswith("search=")),
+            *(f"{k}={v}" for k, v in params.items()),
+            "seed=1000",
+            f"trial.number={number}",
+        ]
         write_text(folder.make_run(number).config, to_yaml(compose(words)))
     study.add_trial(create_trial(params={}, distributions={}, state=TrialState.FAIL))
     return folder.path
@@ -70,7 +86,8 @@ def test_narrow_writes_a_preset_around_the_best_that_composes(sweep: Path, capsy
     said = capsys.readouterr().out
     file = Path("conf/search/toy_narrow.yaml")
     assert f"wrote {file}" in said
-    assert "rlkit -m search=toy_narrow algo=ppo env=cartpole frames=512" in said
+    assert "rlkit -m search=toy_narrow algo=ppo env=cartpole ~tuned upload=never frames=512" in said
+    assert "search=random" not in said
     params = yaml.safe_load(file.read_text())["hydra"]["sweeper"]["params"]
     assert params["algo.normalize_advantage"] == "standard"  # all three agree
     assert params["num_envs"] == "choice(4,8)"
@@ -78,7 +95,8 @@ def test_narrow_writes_a_preset_around_the_best_that_composes(sweep: Path, capsy
     assert params["algo.learning_rate"] == "tag(log,interval(0.0002,0.02))"
     assert params["algo.gamma"] == "interval(0.95,1.0)"  # around 0.98, within the old bounds
     assert params["algo.epochs"] == "interval(1,11)"
-    assert compose(["search=toy_narrow"]).search.pruner == "asha"
+    narrowed = compose(["search=toy_narrow"]).search
+    assert (narrowed.pruner, narrowed.metrics, narrowed.directions) == ("median", ["final_return"], ["maximize"])
 
 
 def test_narrowing_is_refused_where_the_best_agree_on_everything(sweep: Path):
@@ -101,12 +119,42 @@ def test_adopt_writes_a_tuned_file_that_the_pair_then_begins_from(sweep: Path):
     text = file.read_text()
     assert "trial 0 of the search toy (5 complete trials)" in text
     assert "90 in the search, at 512 frames" in text
-    assert yaml.safe_load(text)["algo"]["learning_rate"] == 1e-3
+    written = yaml.safe_load(text)
+    assert set(written) == {"algo", "net", "num_envs", "frames"}
+    assert written["algo"]["learning_rate"] == 1e-3
+    begun = compose(["algo=ppo", "env=cartpole"])  # for which rlkit ships a file too
+    assert (begun.algo.epochs, begun.algo.learning_rate, begun.frames) == (4, 1e-3, 512)
     assert dispatch(["adopt", str(sweep), "--trial", "2"]) == 0
     assert yaml.safe_load(file.read_text())["num_envs"] == 8
     assert file.with_suffix(".yaml.bak").read_text() == text
     with pytest.raises(ConfigError, match=r"trial 5 is not complete\n  the best that are: 0, 1, 2"):
         dispatch(["adopt", str(sweep), "--trial", "5"])
+
+
+def test_what_is_any_environment_is_not_tuned(sweep: Path):
+    study = SweepFolder.open(sweep).study()
+    about = study.user_attrs[record.SEARCH]
+    study.set_user_attr(record.SEARCH, {**about, "choices": {**about["choices"], "env": "gym"}})
+    with pytest.raises(ConfigError, match="tuned values for it would be used for all others too"):
+        dispatch(["adopt", str(sweep)])
+    assert not Path("conf/tuned").exists()
+
+
+def test_the_folder_of_a_search_may_be_moved(sweep: Path):
+    moved = sweep.rename(sweep.with_name("elsewhere"))
+    assert workflow.Finished.open(moved).trials[0].number == 0
+
+
+def test_validate_goes_on_where_one_of_the_best_fails(sweep: Path, monkeypatch: pytest.MonkeyPatch):
+    train = workflow.run_trial
+
+    def run_trial(config, folder, **kwargs):
+        if folder.path.name == "trial_0000":
+            raise RlkitError("diverged")
+        return train(config, folder, **kwargs)
+
+    monkeypatch.setattr(workflow, "run_trial", run_trial)
+    assert [v.trial for v in workflow.validate(sweep, top=2, seeds=1)] == [1]
 
 
 def test_validate_trains_on_fresh_seeds_once_and_shows_the_gap(sweep: Path, capsys: pytest.CaptureFixture[str]):

@@ -10,8 +10,13 @@ class WorkingDirectory(SearchPathPlugin):  # type: ignore[misc, unused-ignore]
     """What `rlkit convert`, `adopt` and the user write into `./conf` can be chosen like rlkit's own groups."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Append the folder where it exists and is not the primary one already."""
+        """Add the folder where it exists and is not the primary one already.
+
+        It comes first, so that a file of the user's goes before rlkit's of the same name; last where it has a
+        `config.yaml` of its own, which is another program's.
+        """
         folder = Path.cwd() / "conf"
         known = {entry.path for entry in search_path.get_path()}
         if folder.is_dir() and f"file://{folder}" not in known:
-            search_path.append("rlkit", f"file://{folder}")
+            add = search_path.append if (folder / "config.yaml").exists() else search_path.prepend
+            add("rlkit", f"file://{folder}")

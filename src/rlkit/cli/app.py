@@ -39,7 +39,7 @@ def main() -> None:
         _say(f"rlkit: {error}")
         status = WRONG_INPUT
     except KeyboardInterrupt as interrupt:
-        _say(f"rlkit: {interrupt or 'interrupted; the checkpoints written so far are valid'}")
+        _say(f"rlkit: {str(interrupt) or 'interrupted; the checkpoints written so far are valid'}")
         status = INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone
         sys.stderr.close()

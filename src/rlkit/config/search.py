@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +15,13 @@ TUNING_SEED, VALIDATION_SEED = 1000, 2000
 """First seeds of a search's trials and of `rlkit validate`; published tables take 0 and up."""
 LONGEST = 1000
 """Most seeds of a trial in a search and of a validation, so that their ranges stay apart."""
+
+
+MEASURES = ("strength", "max_strength", "final_strength", "sample_efficiency", "training_efficiency", "stability")
+RETURNS = ("final_return", "train_return_100", "best_return", *(f"metrics.{name}" for name in MEASURES))
+"""Numbers of result.json that grow with the returns."""
+COSTS = ("frames", "fps", "train_seconds", "wall_seconds", "startup_seconds", "peak_rss_mb")
+"""Those that do not."""
 
 
 @dataclass(kw_only=True)
@@ -66,6 +74,19 @@ class SearchConfig(Checked):
             raise ConfigError(
                 f"search.metric names {len(self.metrics)} and search.direction {len(self.directions)}\n"
                 "  give one direction for each metric"
+            )
+        for metric in self.metrics:
+            if metric not in (*RETURNS, *COSTS):
+                near = difflib.get_close_matches(str(metric), (*RETURNS, *COSTS), n=2)
+                hint = f"\n  did you mean {' or '.join(near)}?" if near else ""
+                raise ConfigError(
+                    f"search.metric={metric} is no number of result.json{hint}\n"
+                    f"  accepted: {', '.join((*RETURNS, *COSTS))}"
+                )
+        if self.pruner != "none" and self.metrics[0] in COSTS:
+            raise ConfigError(
+                f"search.pruner={self.pruner} with search.metric={self.metric}: trials are ended by their returns, "
+                "which say nothing of that\n  add search.pruner=none"
             )
         if len(self.metrics) > 1 and self.pruner != "none":
             raise ConfigError(

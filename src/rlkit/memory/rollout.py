@@ -51,10 +51,10 @@ class RolloutMemory:
             order = torch.from_numpy(self.rng.permutation(self.rows)).to(self.device)
         shuffled = {name: self.fields[name][order] for name in fields}
         del order
-        for name in standard:
-            whole, rest = shuffled[name].tensor_split([self.rows // size * size])
-            # all batches in one go, each by itself
-            shuffled[name] = torch.cat([standardise(whole.view(-1, min(size, self.rows))).flatten(), standardise(rest)])
+        each = min(size, self.rows)
+        for name in standard:  # all full batches in one go, each by itself
+            whole, rest = shuffled[name].tensor_split([self.rows // each * each])
+            shuffled[name] = torch.cat([standardise(whole.view(-1, each)).flatten(), standardise(rest)])
         for start in range(0, self.rows, size):
             yield Batch({name: x[start : start + size] for name, x in shuffled.items()})
 

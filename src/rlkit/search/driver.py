@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from rlkit.errors import RlkitError
 from rlkit.results.folder import write_text
+from rlkit.results.lock import alone
 from rlkit.search import study as record
 from rlkit.search.launch import Job, Starter
 from rlkit.search.space import Space
@@ -103,11 +104,12 @@ class Driver:
         self.study.set_user_attr(record.SEARCH, self.about)
         self.study.set_user_attr(record.STOP, False)
         begun, self.settled = time.monotonic(), {t.number for t in self._trials() if t.state in record.OVER}
+        self.earlier = frozenset(self.settled)
         limit = None if search.timeout_minutes is None else begun + 60 * search.timeout_minutes
         display = SearchDisplay(self.config, self.folder.path, total, self.settled)
         if self.settled:
             logger.info("{} of {} trials are there already", len(self.settled), total)
-        with interruptible(), display:
+        with alone(self.folder.path, "searched"), interruptible(), display:
             try:
                 while True:
                     over_time = limit is not None and time.monotonic() > limit
@@ -153,7 +155,7 @@ class Driver:
         """Start what there is room for; returns whether anything is under way."""
         trials = self._trials()
         open_ones = [t for t in trials if t.state not in record.OVER]
-        elsewhere = {t.number for t in open_ones if t.number not in self.jobs and record.at_work(t)}
+        elsewhere = {t.number for t in open_ones if t.number not in self.jobs and self._at_work(t)}
         lost = [t for t in open_ones if t.number not in self.jobs and t.number not in elsewhere]
         room = self.starter.slots - len(self.jobs) - len(elsewhere)
         begun = len(trials)
@@ -169,16 +171,19 @@ class Driver:
             self._settle()
         return bool(self.jobs or elsewhere or lost or begun < total)
 
+    def _at_work(self, trial: FrozenTrial) -> bool:
+        return record.at_work(trial, self.folder.run(trial.number))
+
     def _start(self, trial: Trial) -> None:
         overrides = self.space.suggest(trial)
         trial.set_user_attr(record.OVERRIDES, overrides)
         taken = set(self.slots.values())
         slot = next(i for i in range(self.starter.slots) if i not in taken)
         device = self.device(slot)
-        place = {
+        place: dict[str, str | int] = {
             "storage": self.storage, "study": record.STUDY, "number": trial.number, "folder": str(self.folder.path)
         }  # fmt: skip
-        hidden = [f"trial.{key}={value}" for key, value in place.items()]
+        hidden = [f"trial.{key}={_quoted(value)}" for key, value in place.items()]
         seeds = ["seed=1000", f"seeds={self.config.search.seeds}"]
         job = self.starter.start([*overrides, *seeds, *([f"device={device}"] if device else []), *hidden], trial.number)
         self.jobs[trial.number], self.slots[trial.number] = job, slot
@@ -207,16 +212,19 @@ class Driver:
         deaths = 1 if frames > came_to else deaths + 1
         store = self.study._storage
         store.set_trial_user_attr(frozen._trial_id, record.DEATHS, (deaths, frames))
+        if error is None and self.starter.alone:  # it ran in this very process, which was asked to stop
+            raise KeyboardInterrupt
         if error is None and deaths < DEATHS:
             logger.info("trial {}: its process has died; it goes on from its last checkpoint", frozen.number)
             return
         why = error or f"its process died {deaths} times"
         store.set_trial_user_attr(frozen._trial_id, record.STATUS, "failed")
-        store.set_trial_user_attr(frozen._trial_id, record.ERROR, why.splitlines()[-1] if why else "")
+        store.set_trial_user_attr(frozen._trial_id, record.ERROR, _brief_error(why))
         self.study.tell(frozen.number, state=TrialState.FAIL, skip_if_finished=True)
 
     def _check_failures(self) -> None:
-        over = [t for t in self._trials() if t.state in record.OVER]
+        """Of the trials since this start: what went wrong before may have been mended."""
+        over = [t for t in self._trials() if t.state in record.OVER and t.number not in self.earlier]
         failed = [t for t in over if t.state is TrialState.FAIL]
         if len(over) >= ENOUGH and len(failed) / len(over) > self.config.search.max_failure_rate:
             raise SearchError(
@@ -245,8 +253,20 @@ class Driver:
                 job.stop(hard=True)
 
 
+def _quoted(value: str | int) -> str:
+    """As Hydra takes any text."""
+    return str(value) if isinstance(value, int) else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def _named(why: BaseException) -> str:
     return "interrupted" if isinstance(why, KeyboardInterrupt) else "given up"
+
+
+def _brief_error(text: str) -> str:
+    """The last line of an error that says something of it."""
+    lines = [line.strip() for line in text.splitlines()]
+    told = [line for line in lines if line and not line.startswith(("See http", "Set the environment variable"))]
+    return told[-1] if told else ""
 
 
 def _brief(value: Any) -> str:
@@ -293,7 +313,7 @@ def describe(space: Space, choices: dict[str, str], search: Any) -> dict[str, An
             key: json.loads(optuna.distributions.distribution_to_json(distribution))
             for key, distribution in sorted(space.distributions.items())
         },
-        "fixed": sorted(o for o in space.fixed if not o.startswith(("search.", "hydra."))),
+        "fixed": sorted(o for o in space.fixed if not o.startswith(("search.", "search=", "hydra.", "hydra/"))),
         "choices": choices,
         "seeds": search.seeds,
         "objectives": dict(zip(search.metrics, search.directions, strict=True)),

@@ -15,10 +15,11 @@ from optuna.trial import Trial, TrialState
 from rlkit.config.schema import to_config, to_yaml
 from rlkit.errors import RlkitError
 from rlkit.results.folder import read_json, write_text
+from rlkit.results.lock import BusyError
 from rlkit.search import study as record
 from rlkit.search.study import SweepFolder
 from rlkit.training.interrupt import make_room
-from rlkit.training.trial import RunBusyError, run_trial
+from rlkit.training.trial import TrialKilledError, run_trial
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -67,13 +68,16 @@ def run(cfg: DictConfig, started: float) -> None:
             try:
                 result = run_trial(config, folder, started=started, quiet=True, judge=judge)
                 break
-            except RunBusyError:  # a driver that was killed had started this trial, and could not say so any more
+            except BusyError:  # a driver that was killed had started this trial, and could not say so any more
                 time.sleep(BUSY_SECONDS)
                 if study.trials[trial.number].state in record.OVER:
                     return
+    except TrialKilledError as error:  # not told: the driver starts it again, and it goes on from its checkpoint
+        logger.info("trial {}: {}", trial.number, error)
+        return
     except Exception as error:
         logger.opt(exception=not isinstance(error, RlkitError)).debug("trial {} failed", trial.number)
-        result = read_json(folder.result) if folder.result.exists() else {}
+        result = read_json(folder.result if folder.result.exists() else folder.run)
         why = str(error) if isinstance(error, RlkitError) else f"{type(error).__name__}: {error}"
         if result.get("status") != "diverged":
             fail(study, trial, why)
@@ -107,7 +111,8 @@ def tell(study: Study, trial: Trial, config: RunConfig, result: dict[str, Any]) 
         make_room()
         return
     trial.set_user_attr(record.STATUS, status)
-    trial.set_user_attr(record.FRAMES, result["frames"])
+    if "frames" in result:  # where all seeds of several have diverged there is no result of theirs
+        trial.set_user_attr(record.FRAMES, result["frames"])
     if status == "pruned":
         study.tell(trial.number, state=TrialState.PRUNED, skip_if_finished=True)
         return

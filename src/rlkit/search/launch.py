@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -76,9 +77,10 @@ class Submitted:
 
     def __init__(self, launcher: BaseSubmititLauncher, overrides: Sequence[str], number: int) -> None:
         self.slurm = launcher._EXECUTOR == "slurm"
-        self.job = executor_of(launcher).submit(
-            launcher, list(overrides), "hydra.sweep.dir", number, f"trial_{number}", Singleton.get_state()
-        )
+        with deaf_to_ctrl_c():  # what is started inherits this: a terminal's Ctrl-C is the driver's to pass on
+            self.job = executor_of(launcher).submit(
+                launcher, list(overrides), "hydra.sweep.dir", number, f"trial_{number}", Singleton.get_state()
+            )
 
     def row(self) -> dict[str, Any]:
         """See `Job`."""
@@ -105,16 +107,32 @@ class Submitted:
         if self.slurm:
             self.job.cancel()
         elif not self.done():
-            end_tree(int(self.job.job_id), signal.SIGKILL if hard else signal.SIGTERM)
+            end(int(self.job.job_id), hard=hard)
 
 
-def end_tree(pid: int, number: int) -> None:
-    """Send a signal to a process and all below it."""
+def end(pid: int, *, hard: bool) -> None:
+    """Kill a job of submitit's on this machine; or ask its task, the child of submitit's own process, to save and end.
+
+    The task asks its seeds itself, and submitit would pass a signal on that it gets: each is to hear it once.
+    """
     with contextlib.suppress(psutil.Error):
         parent = psutil.Process(pid)
-        for process in [*parent.children(recursive=True), parent]:
+        for process in [*parent.children(recursive=True), parent] if hard else parent.children() or [parent]:
             with contextlib.suppress(psutil.Error):
-                process.send_signal(number)
+                process.send_signal(signal.SIGKILL if hard else signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def deaf_to_ctrl_c() -> Iterator[None]:
+    """SIGINT is ignored for as long as it takes to start a process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def failure_of(returned: JobReturn) -> str | None:
@@ -177,9 +195,9 @@ def threads_for(threads: int) -> dict[str, str]:
     return dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
 
 
-def count_gpus() -> int:
+def visible_gpus() -> list[str]:
     """CUDA devices of this machine that this process may use, without importing torch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return len([word for word in visible.split(",") if word.strip()])
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+        return [word.strip() for word in visible.split(",") if word.strip()]
+    return [str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]

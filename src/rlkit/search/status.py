@@ -53,7 +53,7 @@ def _of_search(folder: SweepFolder) -> list[Standing]:
         job = trial.user_attrs.get(record.JOB) or {}
         slurm = job["id"] if job.get("slurm") else None
         word = state(trial)
-        if word == "running" and not record.at_work(trial):
+        if word == "running" and not record.at_work(trial, folder.run(trial.number)):
             word = "interrupted"
         frames, latest = _progress(folder.run(trial.number))
         found.append(Standing(trial.number, word, _in_slurm(slurm), frames, latest, folder.run(trial.number).path))

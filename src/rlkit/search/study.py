@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import subprocess
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rlkit.errors import RunFolderError
 from rlkit.results.folder import RunFolder, read_json, write_json, writing
+from rlkit.results.lock import held
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -104,36 +107,46 @@ class Process:
         """As it is stored."""
         return asdict(self)
 
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs. A process of another machine that no cluster knows counts as alive."""
-        if self.slurm:
-            return slurm_knows(self.slurm)
+    def alive(self, run: RunFolder) -> bool:
+        """Whether it still runs; a process of another machine, if it holds the lock of the run that it trains."""
         if self.host != socket.gethostname():
-            return True
+            return slurm_knows(self.slurm) if self.slurm else held(run.path)
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(self.pid)
             return process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE
         return False
 
 
+SLURM_SECONDS = 15.0
+"""How long an answer of SLURM's is good for: a controller that is asked all the time is slow for everybody."""
+_answers: dict[str, tuple[float, bool]] = {}
+
+
 def slurm_knows(job: str) -> bool:
-    """Whether a job of SLURM is waiting or running."""
-    try:
-        asked = subprocess.run(["squeue", "-h", "-j", job, "-o", "%T"], capture_output=True, text=True, check=False)
-    except OSError:
-        return False
-    return asked.stdout.strip() in ("RUNNING", "PENDING", "CONFIGURING", "SUSPENDED", "REQUEUED", "COMPLETING")
+    """Whether a job of SLURM is waiting or running; also where SLURM cannot say, so that none is queued twice."""
+    asked_at, answer = _answers.get(job, (-math.inf, True))
+    if time.monotonic() - asked_at > SLURM_SECONDS:
+        command = ["squeue", "-h", "-j", job, "-o", "%T"]
+        try:
+            asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError:  # it is not installed here
+            answer = False
+        else:
+            waiting = ("RUNNING", "PENDING", "CONFIGURING", "SUSPENDED", "REQUEUED", "COMPLETING")
+            unsure = asked.returncode != 0 and "Invalid job id" not in asked.stderr
+            answer = unsure or any(word in waiting for word in asked.stdout.split())
+        _answers[job] = (time.monotonic(), answer)
+    return answer
 
 
-def at_work(trial: FrozenTrial) -> bool:
+def at_work(trial: FrozenTrial, run: RunFolder) -> bool:
     """Whether somebody works at a trial that is not over, or will."""
     process, job = trial.user_attrs.get(PROCESS), trial.user_attrs.get(JOB)
-    if process is not None and Process(**process).alive:
+    if process is not None and Process(**process).alive(run):
         return True
     if job is None:
         return False
-    return slurm_knows(job["id"]) if job["slurm"] else Process(**job["process"]).alive
+    return slurm_knows(job["id"]) if job["slurm"] else Process(**job["process"]).alive(run)
 
 
 @dataclass(frozen=True)
@@ -158,10 +171,10 @@ class SweepFolder:
 
     def study(self) -> Study:
         """Its study, to read."""
-        return join(read_json(self.path / SWEEP)["storage"], STUDY)
+        return join(read_json(self.path / SWEEP)["storage"] or storage_of(self.path), STUDY)
 
-    def make(self, storage: str) -> None:
-        """Make the folder, and note in it where the study is."""
+    def make(self, storage: str | None) -> None:
+        """Make the folder, and note in it where the study is; None: in the folder itself, wherever that may go."""
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.path / SWEEP, {"storage": storage})

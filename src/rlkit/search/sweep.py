@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from rlkit.search import report
 from rlkit.search import space as spaces
 from rlkit.search import study as record
 from rlkit.search.driver import Driver, describe, save_results
-from rlkit.search.launch import Starter, count_gpus, threads_for
+from rlkit.search.launch import Starter, threads_for, visible_gpus
 from rlkit.search.study import SweepFolder
 
 if TYPE_CHECKING:
@@ -60,10 +61,11 @@ def sweep(
     config = composed(master, context, space.overrides(space.sample()))
     from rlkit.training.door import check
 
-    check(config)
+    on_cluster = isinstance(launcher, SlurmLauncher)
+    check(dataclasses.replace(config, device="cpu") if on_cluster else config)  # its GPUs are not this machine's
     folder = SweepFolder(Path(str(master.hydra.sweep.dir)).absolute())
     url = storage or record.storage_of(folder.path)
-    folder.make(url)
+    folder.make(storage)
     choices = OmegaConf.to_container(master.hydra.runtime.choices)
     assert isinstance(choices, dict)
     about = {
@@ -73,6 +75,7 @@ def sweep(
             config.search,
         ),
         "frames": config.frames,
+        "pruner": config.search.pruner,
         "preset": config.search.name,
     }
     starter = Starter(launcher, slots(config, launcher))
@@ -144,7 +147,9 @@ def slots(config: RunConfig, launcher: Launcher) -> int:
 
 def share_gpus(config: RunConfig, launcher: Launcher) -> Any:
     """Slot -> device, where trials on this machine share several GPUs; a cluster hands them out itself."""
-    gpus = count_gpus() if config.device == "cuda" and isinstance(launcher, LocalLauncher) else 0
+    gpus = visible_gpus() if config.device != "cpu" and isinstance(launcher, LocalLauncher) else []
     if gpus and isinstance(launcher, LocalLauncher):
-        launcher.params["gpus_per_node"] = gpus  # submitit hides them from a job that asks for none
-    return lambda slot: f"cuda:{slot % gpus}" if gpus else None
+        launcher.params["gpus_per_node"] = len(gpus)  # submitit hides them from a job that asks for none
+        if all(gpu.isdecimal() for gpu in gpus):
+            launcher.params["visible_gpus"] = [int(gpu) for gpu in gpus]  # else it takes the first ones
+    return lambda slot: f"cuda:{slot % len(gpus)}" if gpus and config.device == "cuda" else None

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from loguru import logger
 from optuna.distributions import CategoricalDistribution, IntDistribution, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 
 from rlkit.config.schema import compose, to_yaml
 from rlkit.config.search import VALIDATION_SEED, SearchConfig, TrialConfig
-from rlkit.errors import ConfigError, RunFolderError
+from rlkit.errors import ConfigError, RlkitError, RunFolderError
 from rlkit.results.folder import RunFolder, read_json, write_json, write_text, writing
 from rlkit.search import study as record
+from rlkit.search.job import measured
 from rlkit.search.study import SweepFolder
 from rlkit.search.table import best_first, number, state
 from rlkit.training.trial import run_trial
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 CLEAR = 0.8
 """A choice that so large a share of the best trials made has won."""
 VALIDATION = "validation.json"
+ADOPTED = r"(algo|net|critic_net|memory|env)\..+|num_envs|frames"
+"""Keys of what tuned values may be: the experiment, not how it is run, scored or kept."""
+UNTUNED = ("gym", "atari")
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ def narrow(path: str | Path, *, top: int, shrink: float, name: str | None, conf:
             {"override /hydra/launcher": "local"},
             "_self_",
         ],
-        "search": {"name": label, "pruner": "asha"},
+        "search": _same_search(label, search.about),
         "hydra": {
             "sweep": {"dir": "${oc.env:RLKIT_RUNS,runs}/search/${first:${name},${search.name}}"},
             "sweeper": {"params": params},
@@ -141,9 +146,16 @@ def narrow(path: str | Path, *, top: int, shrink: float, name: str | None, conf:
     _write_new(file, head + yaml.safe_dump(preset, sort_keys=False, width=120))
     choices = search.about["choices"]
     same = [f"{key}={choices[key]}" for key in ("algo", "env")]
-    same += [o for o in search.about["fixed"] if _parts(o)[0] not in ("algo", "env")]
+    same += [o for o in search.about["fixed"] if _parts(o)[0] not in ("algo", "env", "search")]
     told.append(f"run it: rlkit -m search={label} {' '.join(same)}")
     return file, told
+
+
+def _same_search(label: str, about: dict[str, Any]) -> dict[str, Any]:
+    """What the first search was judged by, and how."""
+    ((metric, direction),) = about["objectives"].items()
+    same = {"metric": metric, "direction": direction, "seeds": about.get("seeds", 1)}
+    return {"name": label, "pruner": about.get("pruner", "asha"), **same}
 
 
 def _narrowed(distribution: Any, values: Sequence[Any], shrink: float) -> Any:
@@ -232,6 +244,7 @@ def validate(path: str | Path, *, top: int, seeds: int) -> list[Validated]:
         The trials, best on the fresh seeds first. They are written to `validation.json` too.
     """
     search = Finished.open(path)
+    ((metric, direction),) = search.about["objectives"].items()
     results = []
     for trial in search.trials[:top]:
         config = dataclasses.replace(search.config(trial), seed=VALIDATION_SEED, seeds=seeds)
@@ -242,13 +255,21 @@ def validate(path: str | Path, *, top: int, seeds: int) -> list[Validated]:
         before: dict[str, Any] = {"status": "", "seeds": []}
         result = read_json(folder.result) if folder.result.exists() else before
         if result["status"] != "complete" or len(result["seeds"]) < seeds:
-            result = run_trial(config, folder, started=time.perf_counter())
+            try:
+                result = run_trial(config, folder, started=time.perf_counter())
+            except RlkitError as error:  # on these seeds it fails, which is worth knowing; the others are still to come
+                logger.warning("trial {} is left out: {}", trial.number, error)
+                continue
         if result["status"] == "stopped":
             raise KeyboardInterrupt(f"stopped and saved; go on with: rlkit validate {path} --top {top} --seeds {seeds}")
-        final = result["final_return"]
-        interval = tuple(final["ci95"]) if final["ci95"] else None
-        results.append(Validated(trial.number, trial.values[0], final["mean"], interval, final["per_seed"]))
-    high = next(iter(search.about["objectives"].values())) == "maximize"
+        found = result.get(metric)
+        final = found if isinstance(found, dict) else {}
+        interval = tuple(final["ci95"]) if final.get("ci95") else None
+        mean = measured(result, metric)
+        results.append(Validated(trial.number, trial.values[0], mean, interval, final.get("per_seed") or []))
+    if not results:
+        raise RunFolderError(f"{path}: none of the best {top} trials reaches the end on fresh seeds")
+    high = direction == "maximize"
     results.sort(key=lambda v: v.mean, reverse=high)
     rows = [{**dataclasses.asdict(v), "gap": v.gap} for v in results]
     write_json(search.folder.path / VALIDATION, {"seeds": seeds, "first_seed": VALIDATION_SEED, "trials": rows})
@@ -267,28 +288,32 @@ def adopt(path: str | Path, *, trial: int | None, conf: Path) -> Path:
     chosen = trial if trial is not None else next(iter(validated), search.trials[0].number)
     best = search.trial(chosen)
     choices = search.about["choices"]
+    if choices["env"] in UNTUNED:
+        raise ConfigError(
+            f"env={choices['env']} is any environment: tuned values for it would be used for all others too\n"
+            "  write an env file of your own that names it, in conf/env, and search with that"
+        )
+    trained = yaml.safe_load(search.folder.run(chosen).config.read_text(encoding="utf-8"))
     values: dict[str, Any] = {}
-    entries: list[tuple[str, Any]] = [*(_parts(o) for o in search.about["fixed"]), *best.params.items()]
+    entries = [*(_parts(o) for o in search.about["fixed"]), *((key, str(value)) for key, value in best.params.items())]
     for key, value in entries:
-        if key.split(".")[0] in ("device", "threads", "name", "log", "checkpoint"):
-            continue
         if key in ("net", "memory", "net@critic_net"):
             raise ConfigError(
                 f"{key}={value}: a tuned file sets values and cannot choose a {key}\n"
                 f"  write an algo file of your own with 'override /{key}: {value}', and search with that"
             )
-        if key in ("algo", "env", "tuned"):
-            continue
         if key == "legacy":
             raise ConfigError(
                 f"+{key}={value}: a converted spec is a configuration of its own, which tuned values do not reach\n"
                 f"  write these into it: {' '.join(f'{k}={v}' for k, v in best.params.items())}"
             )
-        node: dict[str, Any] = values
+        if not re.fullmatch(ADOPTED, key):
+            continue
         *groups, last = key.split(".")
+        node, found = values, trained
         for group in groups:
-            node = node.setdefault(group, {})
-        node[last] = yaml.safe_load(value) if isinstance(value, str) else value
+            node, found = node.setdefault(group, {}), found[group]
+        node[last] = found[last]  # as it was trained with, whatever was typed
     values.setdefault("frames", search.about["frames"])
     score = f"{number(best.values[0])} in the search"
     if chosen in validated:
@@ -303,6 +328,7 @@ def adopt(path: str | Path, *, trial: int | None, conf: Path) -> Path:
     )
     file = conf / "tuned" / f"{choices['algo']}_{choices['env']}.yaml"
     _write_new(file, head + yaml.safe_dump(values, sort_keys=False, width=120))
+    compose([f"algo={choices['algo']}", f"env={choices['env']}"])  # what was just written has to be accepted
     return file
 
 

@@ -14,13 +14,9 @@ import yaml
 from rlkit.errors import CheckpointError, RunFolderError, SharingError
 from rlkit.redaction import redact
 from rlkit.results.folder import SCHEMA, RunFolder, read_json
+from rlkit.results.lock import held
 from rlkit.results.manifest import needed_to_act, newest, numbered
 from rlkit.sharing.safety import check_name, fingerprint, is_known_kind
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 MANIFEST = "publication.json"
 """At the top of each published run: its files with sizes and hashes, what was left out, and its summary."""
@@ -76,7 +72,7 @@ def prepare(run: str | Path, *, optimizer: bool = False) -> Publication:
         SharingError: a file holds a secret, or the folder's name is none for a repository.
     """
     folder = RunFolder.open(run)
-    if not _idle(folder):
+    if held(folder.path):
         raise RunFolderError(f"{folder.path} is being trained; push it when that is done")
     name = Path(run).resolve().name
     session = name if name.startswith("session_") else None
@@ -182,16 +178,3 @@ def _command(folder: RunFolder) -> str | None:
     except (OSError, ValueError, yaml.YAMLError):
         return None
     return shlex.join(["rlkit", *map(str, overrides)]) if isinstance(overrides, list) and overrides else None
-
-
-def _idle(folder: RunFolder) -> bool:
-    """Whether no process holds the run's lock. Only looks: the folder stays as it is."""
-    lock = folder.path / ".lock"
-    if fcntl is None or not lock.exists():
-        return True
-    with lock.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return False
-    return True

@@ -6,10 +6,13 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Self
 
+ECHO_SECONDS = 1.0
+"""One Ctrl-C may come more than once: from the terminal, and passed on by whoever started the job."""
 MAKE_ROOM = getattr(signal, "SIGUSR2", None)
 """What submitit has SLURM send before the time limit: its own handler queues the job again and ends it."""
 
@@ -26,6 +29,7 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.requested = False
+        self.asked_at = 0.0
         self.saving = False
         self.before: dict[int, Any] = {}
 
@@ -54,7 +58,9 @@ class StopSignal:
         self.before[number] = signal.signal(number, handler)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if not self.requested:
+            self.asked_at = time.monotonic()
+        elif time.monotonic() - self.asked_at > ECHO_SECONDS:
             raise KeyboardInterrupt
         self.requested = True
 

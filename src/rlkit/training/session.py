@@ -100,7 +100,8 @@ class Session:
 
         device = agent.prepare_process(config)
         # Threads of a native backend do not change a number, so a session that is alone may use every core.
-        self.env_threads = available_cores() if config.seeds == 1 else config.threads
+        shared = config.seeds > 1 or config.trial.storage is not None  # with other seeds, or with other trials
+        self.env_threads = config.threads if shared else available_cores()
         seeding.seed_globals(seed)
         newest = checkpoint.newest(folder.checkpoints)
         saved = None if newest is None else checkpoint.load_parts(newest)

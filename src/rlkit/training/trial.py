@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +21,12 @@ from rlkit.config.schema import to_yaml
 from rlkit.cores import available_cores
 from rlkit.errors import RlkitError, RunFolderError
 from rlkit.results.console import Display, log_to
-from rlkit.results.folder import SCHEMA, RunFolder, config_hash, read_json, read_rows, write_json, write_text, writing
+from rlkit.results.folder import SCHEMA, RunFolder, config_hash, read_json, read_rows, write_json, write_text
+from rlkit.results.lock import alone
 from rlkit.results.provenance import provenance
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.panel import Panel
 from rlkit.training.progress import Judge, Progress
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
@@ -43,8 +39,8 @@ class TrialError(RlkitError):
     """Some seeds failed; the results of the others are kept."""
 
 
-class RunBusyError(RunFolderError):
-    """Another process trains this run."""
+class TrialKilledError(TrialError):
+    """The same, where somebody killed their processes: what they had saved is whole."""
 
 
 class TrialFaultError(Exception):
@@ -53,10 +49,11 @@ class TrialFaultError(Exception):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a seed failed, and whether the user can mend it."""
+    """Why a seed failed, and whether the user can mend it, or its process was killed."""
 
     why: str
     user: bool
+    killed: bool = False
 
 
 def create(config: RunConfig, overrides: Sequence[str] = ()) -> RunFolder:
@@ -86,7 +83,7 @@ def run_trial(
         TrialError: a seed failed; `result.json` holds the others.
         RlkitError: the only seed failed, or another process trains this run.
     """
-    with _alone(folder):
+    with alone(folder.path, "trained"):
         display = Display(config, folder.path)
         log_to(folder.log, (lambda text: None) if quiet else display.show)
         _record(config, folder)
@@ -105,7 +102,9 @@ def run_trial(
             raise
         result = _conclude(config, folder, failures, stop.requested)
     if failures:
-        kind = TrialError if all(f.user for f in failures.values()) else TrialFaultError
+        kind: type[Exception] = TrialError if all(f.user for f in failures.values()) else TrialFaultError
+        if all(f.killed for f in failures.values()):
+            kind = TrialKilledError
         raise kind(_failure_text(failures, folder, config))
     if result["status"] == "failed":  # a worker was asked to stop by somebody else
         raise TrialError(f"some seeds stopped before the budget\n  go on with: rlkit resume {folder.path}")
@@ -158,28 +157,6 @@ def _record(config: RunConfig, folder: RunFolder) -> None:
             "earlier": earlier,
         },
     )
-
-
-@contextlib.contextmanager
-def _alone(folder: RunFolder) -> Iterator[None]:
-    """Hold the run's lock, so that no two processes write one run.
-
-    Raises:
-        RunBusyError: another process holds it.
-    """
-    if fcntl is None:
-        yield
-        return
-    with writing(folder.path):
-        lock = (folder.path / ".lock").open("a")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunBusyError(
-                f"{folder.path} is being trained by another process\n  wait for it, or stop it"
-            ) from error
-        yield
 
 
 class _Watcher:
@@ -248,7 +225,8 @@ def _in_workers(
                 if (why := worker.ended()) is not None:
                     del running[seed]
                     if why:
-                        failures[seed] = Failure(f"seed {seed}: {why}", user=worker.process.returncode == 2)
+                        status = worker.process.returncode
+                        failures[seed] = Failure(f"seed {seed}: {why}", user=status == 2, killed=status < 0)
                         if panel is not None:
                             stop.request()  # the others would wait for its next report
                         logger.error("seed {} failed: {}", seed, why)
