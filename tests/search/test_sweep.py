@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -134,25 +135,29 @@ def test_seeds_of_a_trial_advance_together_and_its_pruning_stops_them_all():
     assert {t.state for t in trials(folder)} == {TrialState.COMPLETE, TrialState.PRUNED}
 
 
-@pytest.mark.parametrize("how", ["driver killed", "Ctrl-C"])
+@pytest.mark.parametrize("how", ["driver killed", "Ctrl-C", "Ctrl-C in a terminal", "Ctrl-C without processes"])
 def test_an_interrupted_search_goes_on_to_the_same_total(how: str):
-    words = [
-        "~tuned",
-        "search.trials=5",
-        "frames=40960",
-        "eval.every_frames=2048",
-        "checkpoint.every_frames=1024",
-        SPACE,
-    ]
-    process = subprocess.Popen(command("random", *words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    """After Ctrl-C from where the trials then saved: there is no other checkpoint. A terminal sends it to everybody."""
+    words = ["~tuned", "search.trials=5", "frames=40960", "eval.every_frames=2048", SPACE]
+    words += ["checkpoint.every_frames=" + ("1024" if how == "driver killed" else "40960")]
+    words += ["hydra/launcher=basic"] if how == "Ctrl-C without processes" else []
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process = subprocess.Popen(command("random", *words), start_new_session=True, **pipes)
     root = Path(os.environ["RLKIT_RUNS"]) / "search" / "ppo_gym_random"
     until = time.monotonic() + 120
-    while time.monotonic() < until and not list(root.glob("trial_*/session_*/checkpoints/[0-9]*")):
+    while time.monotonic() < until and not any(p.stat().st_size for p in root.glob("trial_*/session_*/eval.jsonl")):
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL if how == "driver killed" else signal.SIGINT)
+    if how == "driver killed":
+        process.kill()
+    elif how == "Ctrl-C in a terminal":
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=120)[0]
     folder = sweep_folder("ppo_gym_random")
-    if how == "Ctrl-C":
+    if how == "Ctrl-C without processes":
+        assert process.returncode == 130, said
+    elif how != "driver killed":
         assert process.returncode == 130, said
         assert "trials save and stop" in said
         assert no_process_of(folder)
@@ -162,9 +167,29 @@ def test_an_interrupted_search_goes_on_to_the_same_total(how: str):
     assert [t.state for t in trials(folder)] == [TrialState.COMPLETE] * 5
     assert sorted(p.name for p in folder.path.glob("trial_*")) == [f"trial_{n:04d}" for n in range(5)]
     assert no_process_of(folder)
-    if how == "Ctrl-C":
+    if how != "driver killed":
         logs = [folder.run(n).log.read_text() for n in unfinished]
-        assert any("continuing from" in log for log in logs)
+        assert any(re.search(r"continuing from [1-9]", log) for log in logs)
+
+
+def test_a_folder_may_have_any_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("RLKIT_RUNS", str(tmp_path / "Müller's (new), a=b & [c] #1"))
+    done = search("random", "~tuned", "search.trials=1", "frames=512", SPACE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [t.state for t in trials(sweep_folder("ppo_gym_random"))] == [TrialState.COMPLETE]
+
+
+def test_two_drivers_of_one_folder_are_one_too_many():
+    words = ["~tuned", "search.trials=2", "frames=40960", SPACE]
+    first = subprocess.Popen(command("random", *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    root = Path(os.environ["RLKIT_RUNS"]) / "search" / "ppo_gym_random"
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not list(root.glob("trial_*")):
+        time.sleep(0.05)
+    second = search("random", *words)
+    assert second.returncode == 2
+    assert "is being searched by another process" in second.stderr
+    assert first.wait(timeout=120) == 0
 
 
 def test_only_the_best_keep_checkpoints_and_a_grid_is_walked_whole():
