@@ -55,10 +55,12 @@ def map_algorithm(d: Draft) -> str:
     d.dropped("agent.name", "a label")
     d.report.reading = "as-run" if d.as_run else "as-written"
     d.train_every = d.whole(f"{ALGO}.training_frequency", 1) or 1
-    d.frames_per_train = float(max(d.train_every, num_envs(d)))
+    d.frames_per_train = float(d.workers * max(d.train_every, num_envs(d) // d.workers))
     if algo != "random":
         _gamma(d)
     KINDS[algo](d, algo)
+    for key in ("update_type", "update_frequency", "polyak_coef"):
+        d.dropped(f"{NET}.{key}", f"{algo} has no target network")
     _memory(d, algo)
     _distribution(d, algo)
     for rest in d.under(ALGO):
