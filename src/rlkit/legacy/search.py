@@ -190,7 +190,8 @@ def _dimension(d: Draft, dimension: Dimension, remap: Remap, check: Check, sweep
     if odd := _odd(d, check, target, options, ties, fixed):
         return "", odd
     sweep.params[target] = text
-    sweep.params.update({key: _choice([value]) for key, value in fixed.items()})
+    for key, value in fixed.items():
+        sweep.params.setdefault(key, _choice([value]))
     sweep.ties.update(dict.fromkeys(ties, target))
     sweep.grid = sweep.grid and kind == "grid_search"
     why = "a bell curve then; an even interval of two deviations to each side here" if kind in BELLS else ""
