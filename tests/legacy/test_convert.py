@@ -285,6 +285,16 @@ def test_recurrent_nets_where_the_algorithm_can(tmp_path: Path) -> None:
     assert (config.net.name, config.net.hidden, config.env.frame_stack) == ("mlp", [8, 24], 5)
 
 
+@pytest.mark.parametrize("as_run", [False, True])
+def test_recurrent_nets_replay_without_the_newest(tmp_path: Path, as_run: bool) -> None:
+    net = {"type": "RecurrentNet", "cell_type": "GRU", "rnn_hidden_size": 24, "fc_hid_layers": [8], "seq_len": 5}
+    spec = changed(DQN, agent__net=net, agent__memory__use_cer=True)
+    config: Any = composed(one(tmp_path, old(spec), as_run=as_run))
+    assert (config.net.name, config.memory.combined) == ("recurrent", False)
+    config = composed(one(tmp_path, spec, as_run=as_run))
+    assert (config.net.name, config.memory.combined) == (("mlp", True) if as_run else ("recurrent", False))
+
+
 @pytest.mark.parametrize(
     ("scheduler", "kind"),
     [

@@ -8,6 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from rlkit.errors import SpecError
 from rlkit.legacy.convert import Conversion
 from rlkit.legacy.search import Sweep, sweeper_entries
+from rlkit.search.space import read as read_space
 from tests.legacy.specs import DQN, PPO, changed, old, one
 from tests.legacy.test_convert import composed, kinds, values
 
@@ -146,3 +147,143 @@ def test_templates_are_open_or_filled(tmp_path: Path) -> None:
         one(tmp_path, spec, variables={"game": "x"})
     with pytest.raises(SpecError, match="--set g="):
         one(tmp_path, changed(spec, agent__algorithm__gamma="${g}"))
+
+
+# What a sweep cannot do
+
+
+RECURRENT = {"type": "RecurrentNet", "cell_type": "LSTM", "rnn_hidden_size": 24, "seq_len": 5}
+
+
+def step_lr(step_size: int) -> dict[str, Any]:
+    scheduler = {"name": "StepLR", "step_size": step_size, "gamma": 0.5}
+    return old(changed(DQN, env__max_frame=30_000, agent__net__lr_scheduler_spec=scheduler))
+
+
+@pytest.mark.parametrize(
+    ("spec", "key", "given", "reason"),
+    [
+        (DQN, "agent.algorithm.name__choice", ["DQN", "DoubleDQN"], "algo=ddqn instead of algo=dqn"),
+        (DQN, "agent.memory.name__choice", ["Replay", "PrioritizedReplay"], "memory=prioritized instead"),
+        (DQN, "agent.net.type__choice", ["MLPNet", "RecurrentNet"], "net=gru instead of net=mlp"),
+        (DQN, "env.name__choice", ["CartPole-v1", "PongNoFrameskip-v4"], "env=atari instead of env=gym"),
+        (step_lr(2000), "agent.net.lr_scheduler_spec.step_size__choice", [1000, 2000], "some of the values only"),
+        (PPO, "agent.algorithm.entropy_coef_spec.name__choice", ["no_decay", "linear_decay"], "some of the values"),
+        (PPO, "agent.algorithm.lam__uniform", [0.9, 1.5], "cannot start: algo.gae_lambda=1.5"),
+        (DQN, "agent.net.optim_spec.lr__uniform", [0, 0.1], "0 is not a learning rate"),
+        (DQN, "agent.algorithm.gamma__uniform", [0, 10**400], "not the numbers"),
+        (DQN, "meta.max_session__choice", [1, 2], "search.seeds"),
+    ],
+)
+def test_a_dimension_whose_trials_could_not_start_is_dropped(
+    tmp_path: Path, spec: dict[str, Any], key: str, given: Any, reason: str
+) -> None:
+    conversion = one(tmp_path, {**spec, "search": {key: given}})
+    line = next(line for line in conversion.report.lines if line.key == f"search.{key}")
+    assert (line.kind, "hydra" in yaml.safe_load(conversion.yaml)) == ("dropped", False)
+    assert reason in line.why
+
+
+def test_values_of_another_group_are_left_out(tmp_path: Path) -> None:
+    spec = {**changed(PPO, agent__net=RECURRENT), "search": {"agent.net.rnn_hidden_size__choice": [8, 16]}}
+    assert sweeper(one(tmp_path, spec))["params"] == {"net.width": "choice(8,16)"}
+    spec = old(changed(PPO, env__name="${env}"))
+    spec["spec_params"] = {"env": ["Pendulum-v0", "PongNoFrameskip-v4", "RoboschoolHopper-v1"]}
+    conversion = one(tmp_path, spec)
+    assert sweeper(conversion)["params"] == {"env.id": "choice(Pendulum-v1,Hopper-v5)"}
+    assert "env=atari instead" in next(x.why for x in conversion.report.lines if x.key == "spec_params.env")
+
+
+def test_groups_with_the_same_keys_are_swept(tmp_path: Path) -> None:
+    spec = {**changed(PPO, agent__net=RECURRENT), "search": {"agent.net.cell_type__choice": ["GRU", "LSTM", "RNN"]}}
+    conversion = one(tmp_path, spec)
+    assert sweeper(conversion)["params"] == {"net": "choice(gru,lstm)"}
+    config: Any = composed(conversion, "net=gru")
+    assert (config.net.cell, config.net.width) == ("gru", 24)
+
+
+def test_null_is_among_the_choices(tmp_path: Path) -> None:
+    conversion = one(tmp_path, {**DQN, "search": {"agent.net.clip_grad_val__choice": [None, 0.5]}})
+    assert sweeper(conversion)["params"] == {"algo.max_grad_norm": "null,0.5"}
+
+
+def test_a_flag_that_is_off_in_the_spec_is_swept(tmp_path: Path) -> None:
+    spec = old(changed(DQN, env__normalize_state=False))
+    conversion = one(tmp_path, {**spec, "search": {"env": [{"normalize_state__choice": [True, False]}]}})
+    assert sweeper(conversion)["params"] == {"env.normalize_obs": "choice(true,false)"}
+
+
+def test_the_key_that_all_values_have_is_swept(tmp_path: Path) -> None:
+    spec = changed(PPO, agent__algorithm={"name": "ActorCritic", "num_step_returns": 5, "training_frequency": 5})
+    conversion = one(tmp_path, {**spec, "search": {"agent.algorithm.lam__uniform": [0.5, 1.0]}})
+    assert sweeper(conversion)["params"] == {"algo.gae_lambda": "interval(0.5,1.0)", "algo.returns": "choice(gae)"}
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "target", "swept"),
+    [
+        ("explore_anneal_epi", [10, 20], "algo.exploration.epsilon_schedule.end_frames", "choice(5000,10000)"),
+        ("explore_var_start", [0.5, 1.0], "algo.exploration.epsilon", "choice(0.5,1.0)"),
+        ("action_policy_update", ["linear_decay", "rate_decay"], "algo.exploration.epsilon_schedule.kind", None),
+    ],
+)
+def test_schedules_of_version_2_are_searched(
+    tmp_path: Path, key: str, given: list[Any], target: str, swept: str | None
+) -> None:
+    two = {"action_policy_update": "linear_decay", "explore_var_start": 1.0, "explore_var_end": 0.1}
+    algorithm = {"name": "DQN", "gamma": 0.9, "explore_anneal_epi": 10, **two}
+    spec = old(changed(DQN, agent__algorithm=algorithm, env={"name": "CartPole-v1", "max_epi": 10}))
+    conversion = one(tmp_path, {**spec, "search": {"agent": [{"algorithm": {f"{key}__choice": given}}]}})
+    assert conversion.report.era == "v2"
+    assert sweeper(conversion)["params"] == {target: swept or "choice(linear,exponential)"}
+
+
+def test_coefficients_of_versions_1_and_2_are_searched(tmp_path: Path) -> None:
+    ppo = {"name": "PPO", "gamma": 0.9, "lam": 0.9, "clip_eps": 0.2, "entropy_coef": 0.01, "training_frequency": 50}
+    spec = old(changed(PPO, agent__algorithm=ppo, env={"name": "CartPole-v1", "max_epi": 10}))
+    search = {"agent": [{"algorithm": {"clip_eps__uniform": [0.1, 0.3], "entropy_coef__uniform": [0.01, 0.1]}}]}
+    conversion = one(tmp_path, {**spec, "search": search})
+    assert conversion.report.era == "v2"
+    found = {"algo.clip_coef": "interval(0.1,0.3)", "algo.ent_coef": "interval(0.01,0.1)"}
+    assert sweeper(conversion)["params"] == found
+    a2c = {"name": "ActorCritic", "gamma": 0.9, "use_GAE": True, "lamda": 0.9, "entropy_weight": 0.01}
+    spec = changed(spec["agent"][0], algorithm=a2c)
+    search = {"agent": [{"algorithm": {"entropy_weight__uniform": [0.01, 0.1]}}]}
+    conversion = one(tmp_path, {**old(PPO), "agent": [spec], "env": [{"name": "CartPole-v1"}], "search": search})
+    assert conversion.report.era == "v1"
+    assert sweeper(conversion)["params"] == {"algo.ent_coef": "interval(0.01,0.1)"}
+
+
+def test_every_dimension_has_a_line_and_strict_refuses_lost_ones(tmp_path: Path) -> None:
+    block = {"algorithm": {"gamma__uniform": [0.9, 0.99]}}
+    spec = {**old(DQN), "search": {"agent": [block, block], "env": []}}
+    conversion = one(tmp_path, spec)
+    assert kinds(conversion)["search.agent.1.algorithm.gamma__uniform"] == "dropped"
+    assert sweeper(conversion)["params"] == {"algo.gamma": "interval(0.9,0.99)"}
+    with pytest.raises(SpecError, match="another agent"):
+        one(tmp_path, spec, strict=True)
+    with pytest.raises(SpecError, match="nothing reads it"):
+        one(tmp_path, {**DQN, "search": {"agent.algorithm.gama__choice": [0.9, 0.99]}}, strict=True)
+    one(tmp_path, {**DQN, "search": {"agent.net": {}, "agent.algorithm.gamma__choice": [0.9, 0.99]}}, strict=True)
+
+
+@pytest.mark.parametrize("end", [0, -1])
+def test_the_ends_of_a_converted_search_start(tmp_path: Path, end: int) -> None:
+    """From the file, as a trial of the search would be: rlkit's own sweeper reads the space, and Hydra composes it."""
+    spec = changed(PPO, agent__net__clip_grad_val=0.5)
+    spec["search"] = {
+        "agent.algorithm.gamma__uniform": [0.9, 0.99],
+        "agent.algorithm.minibatch_size__choice": [20, 40],
+        "agent.net.hid_layers__choice": [[8], [8, 8]],
+        "agent.net.clip_grad_val__choice": [None, 0.5],
+        "agent.memory.name__choice": ["OnPolicyReplay", "Replay"],
+    }
+    conversion = one(tmp_path, spec)
+    params = sweeper(conversion)["params"]
+    space = read_space([f"{key}={text}" for key, text in params.items()])
+    ends = {key: (d.choices[end] if hasattr(d, "choices") else d.low) for key, d in space.distributions.items()}
+    config: Any = composed(conversion, *space.overrides(ends))
+    assert config.algo.gamma == 0.9
+    assert config.net.hidden == [[8], [8, 8]][end]
+    assert config.algo.minibatch_size == [20, 40][end]
+    assert config.algo.max_grad_norm == [None, 0.5][end]

@@ -303,7 +303,9 @@ def _convert(arguments: Sequence[str]) -> None:
     reading.add_argument("--as-written", action="store_true", help="what the author meant (the default)")
     reading.add_argument("--as-run", action="store_true", help="what that version of SLM-Lab did, where it differs")
     parser.add_argument(
-        "--strict", action="store_true", help="mend nothing, and refuse unknown keys and lost environments"
+        "--strict",
+        action="store_true",
+        help="mend nothing, and refuse what would be lost: keys, searches, environments",
     )
     parser.add_argument("--set", action="append", default=[], metavar="var=value", help="fill a template's ${var}")
     parser.add_argument(

@@ -55,10 +55,12 @@ def map_algorithm(d: Draft) -> str:
     d.dropped("agent.name", "a label")
     d.report.reading = "as-run" if d.as_run else "as-written"
     d.train_every = d.whole(f"{ALGO}.training_frequency", 1) or 1
-    d.frames_per_train = float(max(d.train_every, num_envs(d)))
+    d.frames_per_train = float(d.workers * max(d.train_every, num_envs(d) // d.workers))
     if algo != "random":
         _gamma(d)
     KINDS[algo](d, algo)
+    for key in ("update_type", "update_frequency", "polyak_coef"):
+        d.dropped(f"{NET}.{key}", f"{algo} has no target network")
     _memory(d, algo)
     _distribution(d, algo)
     for rest in d.under(ALGO):
@@ -100,10 +102,11 @@ def _memory(d: Draft, algo: str) -> None:
         d.changed(f"{MEMORY}.max_size", "memory.buffer_size", 2, "the smallest here")
     d.mapped(f"{MEMORY}.max_size", "memory.buffer_size", max(2, size))
     recurrent = d.get(f"{NET}.type") == "RecurrentNet" and algo.startswith(("dqn", "ddqn")) and memory == "replay"
+    recurrent = recurrent and not (d.as_run and d.spec.era == "v5")  # version 5's had no memory, and are MLPs here
     newest = bool(d.get(f"{MEMORY}.use_cer"))
-    if newest and recurrent and not d.as_run:
+    if newest and recurrent:
         d.changed(f"{MEMORY}.use_cer", "memory.combined", False, "recurrent nets replay sequences, drawn evenly")
-    d.mapped(f"{MEMORY}.use_cer", "memory.combined", newest and not (recurrent and not d.as_run))
+    d.mapped(f"{MEMORY}.use_cer", "memory.combined", newest and not recurrent)
     if memory == "prioritized":
         alpha = float(d.number(f"{MEMORY}.alpha", 1.0) or 0.0)
         d.mapped(f"{MEMORY}.alpha", "memory.alpha", min(1.0, max(0.0, alpha)))

@@ -17,10 +17,11 @@ from rlkit.errors import ConfigError, SpecError
 from rlkit.legacy.algorithms import UNKNOWN, map_algorithm
 from rlkit.legacy.draft import MISSING, Draft
 from rlkit.legacy.environments import is_atari, map_env
-from rlkit.legacy.eras import ENV, META, Spec, lay_out, leaves
+from rlkit.legacy.eras import ENV, META, Spec, lay_out, leaves, today_of
+from rlkit.legacy.meta import map_meta
 from rlkit.legacy.networks import map_nets
 from rlkit.legacy.read import VARIABLE, SpecFile, number_or_text, read, substitute
-from rlkit.legacy.report import Refused, Report, shown
+from rlkit.legacy.report import Line, Refused, Report, shown
 from rlkit.legacy.search import map_parameters, map_search, scheduler_of, sweeper_entries
 
 ORDER = (
@@ -84,7 +85,8 @@ def convert(
         name: one spec of the file; all if not given.
         out: the folder in which `conf/` is, or is made.
         as_run: reproduce what that version of SLM-Lab did where it differs from what the spec says.
-        strict: mend nothing while reading, and refuse specs with unknown keys or an environment that has gone.
+        strict: mend nothing while reading, and refuse what would be lost: unknown keys, dimensions of the search, an
+            environment that has gone.
         variables: values for `${...}` of templates.
         report: a file for all the reports, as JSON if it ends in .json.
 
@@ -95,6 +97,8 @@ def convert(
         SpecError: the file cannot be read, or nothing in it could be converted.
         RunFolderError: the folder cannot be written.
     """
+    if report is not None and Path(report).resolve() == Path(file).resolve():
+        raise SpecError(f"--report {report} is the spec file itself, which would be replaced\n  give another file")
     source = read(file, strict=strict)
     if len(source.specs) > MAX_SPECS:
         raise SpecError(f"{source.path} has {len(source.specs):,} specs\n  accepted: up to {MAX_SPECS}; split the file")
@@ -140,32 +144,34 @@ def _convert(
     refusal = ""
     try:
         draft = _map(substitute(source.specs[name], variables), report, as_run=as_run, strict=strict)
-        text = _yaml(draft, f"{path.parent.name}/{path.stem}", comments)
+        text, lines = _yaml(draft, f"{path.parent.name}/{path.stem}", comments), report.text()
     except (Refused, ConfigError) as error:
         refusal = _one_line(error)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # a value in a shape that no version wrote; the other specs of the file are converted all the same
         refusal = f"the spec cannot be understood ({type(error).__name__}: {_one_line(error)}); please report it"
     if refusal:
-        report.refusal = f"{source.path}: {report.name}: {refusal}"
+        older = f" (an older conversion is still at {shown(str(path), 300)})" if path.is_file() else ""
+        report.refusal = f"{source.path}: {report.name}: {refusal}{older}"
         return Conversion(report)
     before = path.read_text(encoding="utf-8") if path.is_file() else text
-    with writing(path.parent):
+    with writing(path.parent, elsewhere="--out DIR"):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
-    write_text(path.with_suffix(".report.txt"), report.text())
+    write_text(path, text, elsewhere="--out DIR")
+    write_text(path.with_suffix(".report.txt"), lines, elsewhere="--out DIR")
     return Conversion(report, path, text, before != text, [k for k, value in draft.values.items() if value == MISSING])
 
 
 def _write_reports(path: Path, reports: list[Report]) -> None:
     from rlkit.results.folder import write_text, writing
 
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".json":
-        write_text(path, json.dumps([report.data() for report in reports], indent=1, default=str) + "\n")
+        text = json.dumps([report.data() for report in reports], indent=1, default=str) + "\n"
     else:
-        write_text(path, "\n".join(report.text() for report in reports))
+        text = "\n".join(report.text() for report in reports)
+    with writing(path, elsewhere="--report FILE"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text, elsewhere="--report FILE")
 
 
 def show(conversions: list[Conversion], out: Path) -> str:
@@ -238,30 +244,39 @@ def _map(raw: dict[str, Any], report: Report, *, as_run: bool, strict: bool) -> 
         values.update({".".join((path, *tail)): leaf for tail, leaf in leaves(value)})
         return _core(replace(draft.spec, values=values), Report(report.file, report.name), as_run)
 
-    sweep = map_search(draft, remap)
-    map_parameters(draft, remaps, sweep)
-    _meta(draft, sampled=bool(sweep.params) and not sweep.grid)
+    sweep = map_search(draft, remap, _check)
+    map_parameters(draft, remaps, _check, sweep)
+    map_meta(draft, sampled=bool(sweep.params) and not sweep.grid)
     trials = draft.whole(f"{META}.max_trial", 1) or 1
     groups, entries = sweeper_entries(sweep, trials, scheduler_of(draft))
     for path in list(draft.spec.values):
-        if path.startswith(("search", "spec_params")):
-            draft.dropped(path, "empty")
+        if path.startswith(("search.agent.", "search.env.")):
+            draft.dropped(path, "of another agent or environment than the spec's one")
+        elif path.startswith(("search", "spec_params")):
+            draft.dropped(path, "empty, or not a block of keys")
         draft.dropped(path, UNKNOWN)
     draft.account()
     draft.choices.update(groups)
     draft.extra = entries
     _check(draft)
-    if strict:
-        odd = [line for line in report.lines if line.why == UNKNOWN or line.kind == "refused"]
-        if odd:
-            raise Refused(odd[0].key, f"{odd[0].why} (--strict)")
+    if strict and (odd := [line for line in report.lines if _lost(line)]):
+        raise Refused(odd[0].key, f"{odd[0].why} (--strict)")
     return draft
+
+
+def _lost(line: Line) -> bool:
+    """Whether a line is of something that the author asked for and does not get."""
+    searched = line.kind == "dropped" and line.key.startswith("search.") and line.value not in ({}, [], None)
+    return searched or line.why == UNKNOWN or line.kind == "refused"
 
 
 def _core(spec: Spec, report: Report, as_run: bool) -> Draft:
     """What does not depend on the search."""
     report.era = spec.era
     draft = Draft(replace(spec, values=dict(spec.values)), report, as_run)
+    for path in spec.values:
+        if (today := today_of(path, spec)) != path:
+            draft.dropped(path, f"an old name of {today}, which is there too")
     map_env(draft)
     map_nets(draft, map_algorithm(draft))
     return draft
@@ -298,56 +313,6 @@ def _template_line(report: Report, key: str, value: str) -> None:
         if line.key == key:
             why = f"{value} in the spec; the first of spec_params stands here" + (f"; {line.why}" if line.why else "")
             report.lines[i] = replace(line, kind="changed" if line.kind == "mapped" else line.kind, why=why)
-
-
-RUN_TIME = {
-    "experiment", "trial", "session", "cuda_offset", "resume", "experiment_ts", "predir", "prepath", "graph_prepath",
-    "info_prepath", "log_prepath", "model_prepath", "git_sha", "random_seed", "ckpt", "eval_model_prepath", "lab_mode",
-}  # fmt: skip
-OWN_WAY = {
-    "resources": "rlkit counts the machine's own cores",
-    "num_gpus": "device=auto",
-    "num_cpus": "rlkit counts the machine's own cores",
-    "search_resources": "a trial has one process for each seed",
-    "search": "the sampler is chosen by the sweeper",
-    "param_spec_process": "rlkit runs trials one after the other",
-    "train_mode": "was read by nothing",
-    "graph_x": "curves are over frames",
-    "training_eval": "rlkit evaluates on environments of their own",
-    "max_generation": "of a search that has gone",
-    "save_epi_frequency": "checkpoints are counted in frames (checkpoint.every_frames)",
-}
-
-
-def _meta(d: Draft, sampled: bool) -> None:
-    """`meta`, and what saved specs have besides."""
-    if d.has(f"{META}.log_frequency"):
-        d.mapped(f"{META}.log_frequency", "log.every_frames", d.whole(f"{META}.log_frequency"))
-    rounds = d.get(f"{META}.rigorous_eval")
-    path = f"{META}.eval_frequency"
-    if rounds and d.has(path):
-        d.mapped(path, "eval.every_frames", d.whole(path))
-        d.line("mapped", f"{META}.rigorous_eval", "eval.every_frames")
-    else:
-        why = "nothing was evaluated without rigorous_eval; rlkit evaluates ten times a run (eval.every_frames)"
-        d.dropped(path, why)
-        d.dropped(f"{META}.rigorous_eval", "0: nothing was evaluated; rlkit evaluates ten times a run")
-    trials = f"{META}.max_trial"
-    if sampled:
-        d.line("mapped", trials, f"search.trials={d.whole(trials)}")
-    else:
-        d.dropped(trials, "there is no search with sampled values")
-    for path in d.under(META):
-        key = path.removeprefix(f"{META}.").split(".")[0]
-        if key in RUN_TIME:
-            d.line("dropped", path, why="written by SLM-Lab while it ran")
-        elif key in OWN_WAY:
-            d.line("dropped", path, why=OWN_WAY[key])
-    for path in ("name", "agent.net.cuda_id", "cuda_id", "ckpt"):
-        d.dropped(path, "written by SLM-Lab while it ran")
-    d.dropped("body", "one agent in one environment, as here")
-    for path in [p for p in d.spec.values if p.rsplit(".", 1)[-1].startswith("_")]:
-        d.dropped(path, "begins with an underscore: not a key of a spec")
 
 
 def _check(d: Draft) -> None:

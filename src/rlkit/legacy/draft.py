@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from rlkit.legacy.eras import Spec
-from rlkit.legacy.read import VARIABLE
+from rlkit.legacy.read import VARIABLE, number_or_text
 from rlkit.legacy.report import Kind, Refused, Report, shown
 
 MISSING = "???"
 """A value that the user has to give: OmegaConf's own mark."""
+LARGEST = 2**53
+"""Numbers of a spec are below this: from here on a float is no count."""
 
 
 @dataclass
@@ -32,8 +33,10 @@ class Draft:
     """The spec's training_frequency."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Nested values of the sweep, for the top of the file."""
+    workers: int = 1
+    """Processes that shared one network, each with its own environments and its own count of frames."""
     frames_per_train: float = 1.0
-    """Frames between two of SLM-Lab's train calls."""
+    """Frames of all workers between two train calls of one."""
 
     # reading
 
@@ -64,8 +67,10 @@ class Draft:
                 value = float(value)
             except ValueError:
                 raise self.refusal(path, "not a number") from None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.refusal(path, "not a number")
+        if not abs(value) < LARGEST:
+            raise self.refusal(path, "larger than any number that a spec needs")
         return int(value) if float(value).is_integer() else value
 
     def whole(self, path: str, default: int | None = None, low: int = 1) -> int | None:
@@ -90,7 +95,9 @@ class Draft:
         """The list of whole numbers of a path."""
         value = self.get(path, [])
         value = [value] if isinstance(value, int) and not isinstance(value, bool) else value
-        if not isinstance(value, list) or not all(isinstance(n, int | float) and n >= 1 and n == int(n) for n in value):
+        if not isinstance(value, list) or not all(
+            isinstance(n, int | float) and 1 <= n < LARGEST and n == int(n) for n in value
+        ):
             raise self.refusal(path, "not a list of widths")
         return [int(n) for n in value]
 
@@ -116,7 +123,12 @@ class Draft:
             self.report.add(kind, self.spec.named(path), self.spec.values[path], to, why or renamed)
 
     def mapped(self, path: str, key: str, value: Any) -> None:
-        """A path that means the same here."""
+        """A path that means the same here, or "changed" where its number has become another one."""
+        given = self.get(path)
+        given = number_or_text(given) if isinstance(given, str) else given
+        if _is_number(given) and _is_number(value) and given != value:
+            self.changed(path, key, value, f"{shown(given)} is not accepted here: the nearest that is")
+            return
         self.values[key] = value
         self.line("mapped", path, f"{key}={shown(value)}")
 
@@ -147,3 +159,7 @@ class Draft:
     def note(self, kind: Kind, key: str, why: str, value: Any = None) -> None:
         """A line for something that is no path of its own, such as one item of a list."""
         self.report.add(kind, key, value, why=why)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

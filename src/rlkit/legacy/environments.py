@@ -55,6 +55,8 @@ def map_env(d: Draft) -> None:
     old_normaliser = [f"{ENV}.normalize_state", f"{ALGO}.normalize_state"]
     for path in old_normaliser:
         if not d.get(path):
+            if path in d.spec.values and not atari and "env.normalize_obs" not in d.values:
+                d.mapped(path, "env.normalize_obs", False)
             d.dropped(path, "off, as is rlkit's env.normalize_obs")
         elif path == old_normaliser[1] and d.spec.era == "v4":
             d.dropped(path, "was read by nothing since version 4")
@@ -162,21 +164,20 @@ def _name(d: Draft) -> str:
 def _number(d: Draft) -> None:
     """Environments of a session; those of workers that share a network are put together."""
     given = d.whole(f"{ENV}.num_envs", 1) or 1
-    workers = d.whole(f"{META}.max_session", 1) or 1
-    shared = d.get(f"{META}.distributed")
+    sessions = d.whole(f"{META}.max_session", 1) or 1
+    d.workers = sessions if d.get(f"{META}.distributed") not in (None, False) else 1
     if f"{ENV}.num_envs" not in d.spec.values:
         d.default("num_envs", given, "SLM-Lab's default")
-    if shared not in (None, False) and workers > 1:
-        total = given * workers
-        why = f"{workers} workers shared one network; here {given} x {workers} environments step together"
+    if d.workers > 1:
+        total = given * d.workers
+        why = f"{d.workers} workers shared one network; here {given} x {d.workers} environments step together"
         d.changed(f"{META}.distributed", "num_envs", total, why)
         d.changed(f"{META}.max_session", "seeds", 1, "the workers of one session, see meta.distributed")
         d.line("changed", f"{ENV}.num_envs", f"num_envs={total}", "of each worker, see meta.distributed")
         return
     d.dropped(f"{META}.distributed", "one process a session, as here")
     d.mapped(f"{ENV}.num_envs", "num_envs", given)
-    d.mapped(f"{META}.max_session", "seeds", workers)
-    d.values["seeds"] = workers
+    d.mapped(f"{META}.max_session", "seeds", sessions)
 
 
 def _budget(d: Draft) -> None:
@@ -186,7 +187,7 @@ def _budget(d: Draft) -> None:
         d.values["frames"] = MISSING
         d.line("changed", path, f"frames={MISSING}", f"a template: give frames=..., or --set {variable[1]}=...")
     elif d.has(path):
-        d.mapped(path, "frames", max(1, int(d.number(path) or 1)))
+        d.mapped(path, "frames", d.whole(path))
     ticks = next((p for p in (f"{ENV}.max_tick", f"{ENV}.max_total_t", f"{ENV}.max_epi") if d.has(p)), None)
     if "frames" not in d.values and ticks:
         count, unit = d.whole(ticks) or 1, str(d.get(f"{META}.max_tick_unit", "epi"))
@@ -320,7 +321,7 @@ def _constructor(d: Draft) -> None:
     for path in d.under(ENV):
         key = path.removeprefix(f"{ENV}.")
         value = d.spec.values[path]
-        plain = isinstance(value, bool | int | float | str) and not (isinstance(value, str) and "${" in value)
+        plain = isinstance(value, bool | int | float | str) and "${" not in str(value) and str(value).isprintable()
         if d.spec.era != "v5" or key in KNOWN or "." in key:
             d.dropped(path, "belongs to an environment or a version that has gone")
         elif not re.fullmatch(r"[a-z][a-z0-9_]*", key) or not plain:

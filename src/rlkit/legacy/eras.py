@@ -86,7 +86,7 @@ def lay_out(raw: dict[str, Any]) -> Spec:
     _check_body(raw.get("body"))
     search = single.pop("search", None)
     parameters = single.pop("spec_params", None)
-    spec = Spec(era, {".".join(path): value for path, value in leaves(single)})
+    spec = Spec(era, _flat(single))
     rename(spec)
     if isinstance(parameters, dict):
         spec.parameters = {str(k): v if isinstance(v, list) else [v] for k, v in parameters.items()}
@@ -94,6 +94,7 @@ def lay_out(raw: dict[str, Any]) -> Spec:
         spec.values["spec_params"] = parameters
     if isinstance(search, dict) and search:
         spec.search = list(_dimensions(search, spec))
+        spec.values.update(_of_others(search))
     elif search is not None:
         spec.values["search"] = search
     return spec
@@ -106,6 +107,21 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
             yield from leaves(item, (*path, str(key)))
     else:
         yield path, value
+
+
+def _flat(block: dict[str, Any]) -> dict[str, Any]:
+    """Path -> value.
+
+    Raises:
+        Refused: a path is there twice, as a key with dots and as blocks in each other.
+    """
+    flat: dict[str, Any] = {}
+    for path, value in leaves(block):
+        name = ".".join(path)
+        if name in flat:
+            raise Refused(name, "there twice, with dots in its name and without: take one of them away")
+        flat[name] = value
+    return flat
 
 
 def _only(part: str, value: Any) -> dict[str, Any]:
@@ -138,7 +154,18 @@ def _dimensions(search: dict[str, Any], spec: Spec) -> Iterator[Dimension]:
         parts = [part for word in written for part in word.split(".")]
         parts = [part for i, part in enumerate(parts) if not (part.isdigit() and parts[i - 1] in ("agent", "env"))]
         path, _, distribution = ".".join(parts).partition("__")
-        yield Dimension(".".join(["search", *written]), _today(path, spec), distribution, arguments)
+        yield Dimension(".".join(["search", *written]), today_of(path, spec), distribution, arguments)
+
+
+def _of_others(search: dict[str, Any]) -> dict[str, Any]:
+    """What a search has of a second agent or environment and further ones: `search.agent.1...` -> value."""
+    return {
+        ".".join(("search", part, str(i), *path)): value
+        for part in ("agent", "env")
+        if isinstance(search.get(part), list)
+        for i, block in enumerate(search[part][1:], 1)
+        for path, value in leaves(block)
+    }
 
 
 def _without_lists(block: dict[str, Any]) -> dict[str, Any]:
@@ -176,22 +203,33 @@ RENAMED_BLOCKS: dict[str, str] = {
 }
 
 
+SCHEDULES: dict[str, str] = {
+    f"{ALGO}.explore_var_start": f"{ALGO}.explore_var_spec.start_val",
+    f"{ALGO}.explore_var_end": f"{ALGO}.explore_var_spec.end_val",
+    f"{ALGO}.explore_anneal_epi": f"{ALGO}.explore_var_spec.end_step",
+    f"{ALGO}.action_policy_update": f"{ALGO}.explore_var_spec.name",
+    f"{ALGO}.entropy_coef": f"{ALGO}.entropy_coef_spec.start_val",
+    f"{ALGO}.clip_eps": f"{ALGO}.clip_eps_spec.start_val",
+}
+"""Versions 1 and 2 wrote schedules as keys beside each other."""
+
+
 def rename(spec: Spec) -> None:
     """Give every path the name that it has today; one that is taken already keeps its old one, and is reported so."""
     for path in list(spec.values):
-        today = _today(path, spec)
+        today = today_of(path, spec)
         if today != path and today not in spec.values:
             spec.values = {today if key == path else key: value for key, value in spec.values.items()}
             spec.origin[today] = path
-    _schedules(spec)
 
 
-def _today(path: str, spec: Spec) -> str:
+def today_of(path: str, spec: Spec) -> str:
     """The name that a path has today."""
     if spec.era == "v5":
         return path
-    if path in RENAMED:
-        return RENAMED[path]
+    path = RENAMED.get(path, path)
+    if spec.era in ("v1", "v2"):
+        path = SCHEDULES.get(path, path)
     for old, new in RENAMED_BLOCKS.items():
         if path.startswith(f"{old}."):
             return new + path.removeprefix(old)
@@ -199,20 +237,3 @@ def _today(path: str, spec: Spec) -> str:
     if path == f"{ALGO}.training_epoch" and spec.era != "v4" and "PPO" not in str(spec.values.get(f"{ALGO}.name")):
         return f"{ALGO}.training_iter"
     return path
-
-
-def _schedules(spec: Spec) -> None:
-    """Versions 1 and 2 wrote schedules as keys beside each other."""
-    if spec.era not in ("v1", "v2"):
-        return
-    for path, today in (
-        (f"{ALGO}.explore_var_start", f"{ALGO}.explore_var_spec.start_val"),
-        (f"{ALGO}.explore_var_end", f"{ALGO}.explore_var_spec.end_val"),
-        (f"{ALGO}.explore_anneal_epi", f"{ALGO}.explore_var_spec.end_step"),
-        (f"{ALGO}.action_policy_update", f"{ALGO}.explore_var_spec.name"),
-        (f"{ALGO}.entropy_coef", f"{ALGO}.entropy_coef_spec.start_val"),
-        (f"{ALGO}.clip_eps", f"{ALGO}.clip_eps_spec.start_val"),
-    ):
-        if path in spec.values and spec.values[path] is not None and today not in spec.values:
-            spec.values[today] = spec.values.pop(path)
-            spec.origin[today] = spec.origin.pop(path, path)

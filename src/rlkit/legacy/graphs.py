@@ -97,7 +97,7 @@ def _layer(d: Draft, path: str, item: Any) -> dict[str, Any] | None:
 
     def whole(key: str, default: Any = None) -> int:
         value = options.get(key, default)
-        value = value[0] if isinstance(value, list) and value and len(set(value)) == 1 else value
+        value = value[0] if isinstance(value, list) and value and value == value[:1] * len(value) else value
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise d.refusal(
                 path, f"a layer {shown(str(kind), 30)} with {key} {shown(value, 20)}; a whole number is wanted"

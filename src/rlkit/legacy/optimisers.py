@@ -8,6 +8,7 @@ from rlkit.legacy.draft import MISSING, Draft
 from rlkit.legacy.eras import NET
 from rlkit.legacy.read import VARIABLE
 from rlkit.legacy.report import shown
+from rlkit.legacy.schedules import worker_frames
 
 WITH_POLICY = ("a2c", "ppo", "a2c_sil", "ppo_sil", "sac", "crossq", "reinforce")
 """Algorithms whose optimiser is the actor's, where it has one of its own."""
@@ -45,7 +46,9 @@ def map_optimiser(d: Draft, algo: str) -> None:
     d.values[f"{key}.name"] = "RMSprop" if centered else name
     d.line("changed" if why else "mapped", f"{block}.name", f"{key}.name={name}", why)
     rate = d.number(f"{block}.lr")
-    if rate is None or rate <= 0:
+    if rate is not None and rate <= 0:
+        raise d.refusal(f"{block}.lr", "not a learning rate: it has to be above 0")
+    if rate is None:
         rate = {"sgd": 1e-3, "rmsprop": 1e-2}.get(name, 1e-3)
         d.default("algo.learning_rate", rate, "torch's default")
     d.mapped(f"{block}.lr", "algo.learning_rate", float(rate))
@@ -83,19 +86,21 @@ def map_optimiser(d: Draft, algo: str) -> None:
 
 def _gradient(d: Draft) -> None:
     """The bound on the gradient."""
-    path = f"{NET}.clip_grad_val"
+    path, key = f"{NET}.clip_grad_val", "algo.max_grad_norm"
     bound = d.number(path)
     flag = f"{NET}.clip_grad"
-    if d.get(flag) is False:
-        bound = None
+    if bound and d.get(flag) is False:
+        d.changed(path, key, None, f"{d.spec.named(flag).rsplit('.', 1)[-1]} is false: no bound")
     d.dropped(flag, "a flag beside clip_grad_val, which was read with it")
-    halved = d.values.get("algo.loss") == "squared"
-    if bound is not None and bound > 0 and halved:
-        why = "rlkit's squared error is half the square, so its gradient is half as long: the bound is halved with it"
-        d.changed(path, "algo.max_grad_norm", bound / 2, why)
+    if path in d.seen:
         return
-    d.values["algo.max_grad_norm"] = bound if bound else None
-    d.line("mapped", path, f"algo.max_grad_norm={shown(bound)}")
+    if bound == 0:
+        d.changed(path, key, None, "a bound of 0 would let nothing be learnt: no bound")
+    elif bound and d.values.get("algo.loss") == "squared":
+        why = "rlkit's squared error is half the square, so its gradient is half as long: the bound is halved with it"
+        d.changed(path, key, bound / 2, why)
+    else:
+        d.mapped(path, key, bound)
 
 
 def _learning_rate(d: Draft, rate: float) -> None:
@@ -123,50 +128,74 @@ def _learning_rate(d: Draft, rate: float) -> None:
 
 def _scheduler(d: Draft, block: str, rate: float, key: str) -> None:
     name = d.word(f"{block}.name")
-    per_call = 1.0 if d.spec.era != "v5" else d.frames_per_train
+    # version 5 counted train calls, earlier ones the frames of a worker
+    times = d.workers if d.as_run else 1
+    per_call = float(times) if d.spec.era != "v5" else d.frames_per_train
     d.values[f"{key}.kind"] = "linear"
     if name in ("LinearToZero", "LinearToMin"):
         path = next((p for p in (f"{block}.frame", f"{block}.total_t") if d.has(p)), f"{block}.frame")
         value = d.get(path)
         whole_run = value is None or (isinstance(value, str) and VARIABLE.fullmatch(value))
-        frames = None if whole_run else max(1, int(d.number(path) or 1))
+        frames = None if whole_run else d.whole(path)
         if frames is not None and d.as_run and d.spec.era == "v5" and d.train_every > 1:
             frames = max(1, frames // d.train_every)
+        budget = d.values.get("frames")
+        if times > 1 and isinstance(budget, int):
+            frames, whole_run = (frames or budget) * times, False
         d.values[f"{key}.end_frames"] = None if frames == d.values.get("frames") else frames
         low = d.number(f"{block}.min_factor", 0.0) if name == "LinearToMin" else 0.0
         d.values[f"{key}.end"] = round(rate * float(low or 0.0), 12)
-        d.line("mapped", path, f"{key}.end_frames={shown(frames)}{' (the budget)' if whole_run else ''}")
+        why = worker_frames(d) if d.workers > 1 else ""
+        to = f"{key}.end_frames={shown(frames)}{' (the budget)' if whole_run else ''}"
+        d.line("changed" if why else "mapped", path, to, why)
         d.line("mapped", f"{block}.name", f"{key}: linear to {d.values[f'{key}.end']:g}")
         d.dropped(f"{block}.min_factor", "of LinearToMin") if name == "LinearToZero" else None
         d.line("mapped", f"{block}.min_factor", f"{key}.end={d.values[f'{key}.end']:g}")
     elif name in ("StepLR", "ExponentialLR"):
         _exponential(d, block, rate, key, per_call, name)
     elif name == "MultiStepLR":
-        factor = float(d.number(f"{block}.gamma", 0.1) or 0.1)
-        if not 0 < factor <= 1:
+        factor = _factor(d, block)
+        if factor > 1:
             raise d.refusal(f"{block}.gamma", "not a factor from 0 to 1")
         steps = sorted(round(m * per_call) for m in d.widths(f"{block}.milestones"))
+        why = _unit(d, per_call)
         points: list[list[float]] = []
         for i, frame in enumerate(steps):
             points += [[float(frame), rate * factor**i], [float(frame), rate * factor ** (i + 1)]]
         d.values.update({f"{key}.kind": "piecewise" if points else "constant", f"{key}.points": points})
         for leaf in ("name", "milestones", "gamma"):
-            d.line("mapped", f"{block}.{leaf}", f"{key}: piecewise, {len(steps)} steps at frames {steps}")
+            to = f"{key}: piecewise, {len(steps)} steps at frames {steps}"
+            d.line("changed" if why else "mapped", f"{block}.{leaf}", to, why)
     elif name == "CosineAnnealingLR":
-        frames = round((d.whole(f"{block}.T_max") or 1) * per_call)
+        frames, why = round((d.whole(f"{block}.T_max") or 1) * per_call), _unit(d, per_call)
         d.values.update({f"{key}.kind": "cosine", f"{key}.end": float(d.number(f"{block}.eta_min", 0.0) or 0.0)})
         d.values[f"{key}.end_frames"] = frames
         for leaf in ("name", "T_max", "eta_min"):
-            d.line("mapped", f"{block}.{leaf}", f"{key}: cosine to frame {frames}")
+            d.line("changed" if why else "mapped", f"{block}.{leaf}", f"{key}: cosine to frame {frames}", why)
     else:
         d.values[f"{key}.kind"] = "constant"
         d.line("changed", f"{block}.name", f"{key}.kind=constant", "a scheduler that rlkit does not have")
     d.dropped(block, "an argument that the schedule here does not have")
 
 
+def _factor(d: Draft, block: str) -> float:
+    """What the rate is multiplied by; torch's default is a tenth."""
+    factor = d.number(f"{block}.gamma", 0.1)
+    if factor is None or factor <= 0:
+        raise d.refusal(f"{block}.gamma", "not a factor above 0")
+    return float(factor)
+
+
+def _unit(d: Draft, per_call: float) -> str:
+    """What the steps of a schedule were, where they were not frames."""
+    if d.spec.era == "v5":
+        return f"version 5 counted train calls, of {per_call:g} frames each"
+    return worker_frames(d) if d.workers > 1 else ""
+
+
 def _exponential(d: Draft, block: str, rate: float, key: str, per_call: float, name: str) -> None:
     """StepLR and ExponentialLR: steps where they are few, else a curve through them."""
-    factor = float(d.number(f"{block}.gamma", 0.1) or 0.1)
+    factor = _factor(d, block)
     step = (d.whole(f"{block}.step_size", 1) or 1) * per_call
     frames = d.values.get("frames", MISSING)
     budget = float(frames) if isinstance(frames, int) else 1e6
@@ -183,7 +212,7 @@ def _exponential(d: Draft, block: str, rate: float, key: str, per_call: float, n
         d.values[f"{key}.end_frames"] = max(1, round(span))
         to = f"{key}: exponential, by {factor:g} every {step:,.0f} frames"
         why = "a curve through its steps" if name == "StepLR" else ""
-    if d.spec.era == "v5":
-        why = f"{why + '; ' if why else ''}version 5 counted train calls, of {per_call:g} frames each"
+    if unit := _unit(d, per_call):
+        why = f"{why + '; ' if why else ''}{unit}"
     for leaf in ("name", "step_size", "gamma"):
         d.line("changed" if why else "mapped", f"{block}.{leaf}", to, why)

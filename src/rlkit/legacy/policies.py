@@ -87,8 +87,11 @@ def map_ppo(d: Draft, algo: str) -> None:
             why = "a rollout has no more rows" if small < rows else "rounded up to a multiple of the environments"
             d.changed(f"{ALGO}.minibatch_size", "algo.minibatch_size", small, why)
     d.mapped(f"{ALGO}.training_epoch", "algo.epochs", d.whole(f"{ALGO}.training_epoch", 4) or 4)
-    lam = d.number(f"{ALGO}.lam", 0.95)
-    d.mapped(f"{ALGO}.lam", "algo.gae_lambda", 0.95 if lam is None else float(lam))
+    lam = f"{ALGO}.lam"
+    if lam in d.spec.values and not d.has(lam):
+        d.changed(lam, "algo.gae_lambda", 1.0, "null: the returns to the end of the episode, which are a lambda of 1")
+    else:
+        d.mapped(lam, "algo.gae_lambda", float(d.number(lam, 0.95) or 0.0))
     map_schedule(d, "clip_eps_spec", "algo.clip_coef", 0.2, lowest=1e-6)
     d.mapped(f"{ALGO}.clip_vloss", "algo.clip_value", bool(d.get(f"{ALGO}.clip_vloss", False)))
     _advantage(d, "standard", "SLM-Lab standardised advantages in every minibatch")
@@ -134,7 +137,10 @@ def _sil(d: Draft) -> None:
     value = float(d.number(f"{ALGO}.sil_val_loss_coef", 1.0) or 0.0)
     d.mapped(f"{ALGO}.sil_policy_loss_coef", "algo.sil.coef", whole)
     ratio = value / whole if whole else 0.0
-    d.mapped(f"{ALGO}.sil_val_loss_coef", "algo.sil.vf_coef", ratio)
+    if ratio == value:
+        d.mapped(f"{ALGO}.sil_val_loss_coef", "algo.sil.vf_coef", ratio)
+    else:
+        d.changed(f"{ALGO}.sil_val_loss_coef", "algo.sil.vf_coef", ratio, "relative to sil_policy_loss_coef here")
     batches, times = d.whole(f"{ALGO}.training_iter", 1) or 1, d.whole(f"{ALGO}.training_batch_iter", 1) or 1
     d.values["algo.sil.updates"] = batches * times
     for key in ("training_iter", "training_batch_iter"):

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from rlkit.errors import SpecError
-from rlkit.legacy.report import shown
+from rlkit.legacy.report import printable, shown
 
 MAX_BYTES = 1_000_000
 """The largest spec file that is read; the largest known one has 25 thousand."""
@@ -32,7 +32,7 @@ class SpecFile:
     """The specs of a file, by name."""
 
     path: str
-    """The file's name, without folders."""
+    """The file's name, without folders and as it can be printed."""
     stem: str
     """The file's name without its suffix."""
     specs: dict[str, Any]
@@ -53,16 +53,17 @@ def read(path: str | Path, *, strict: bool = False) -> SpecFile:
         SpecError: it cannot be read, or not safely.
     """
     path = Path(path)
+    file = printable(path.name)
     text = _text(path)
     notes: list[str] = []
     looks_like_json = text.lstrip()[:1] in ("{", "[")
     if path.suffix == ".json" or (path.suffix not in (".yaml", ".yml") and looks_like_json):
-        data, comments = _json(text, path.name, notes, strict), {}
+        data, comments = _json(text, file, notes, strict), {}
     else:
-        data, comments = _yaml(text, path.name, notes, strict), _comments(text)
-    _bounded(data, path.name)
+        data, comments = _yaml(text, file, notes, strict), _comments(text)
+    _bounded(data, file)
     if not isinstance(data, dict) or not data:
-        raise SpecError(f"{path.name} holds no specs\n  accepted: {{name: {{agent, env, meta, ...}}, ...}}")
+        raise SpecError(f"{file} holds no specs\n  accepted: {{name: {{agent, env, meta, ...}}, ...}}")
     if _is_spec(data):  # a spec saved in a data folder may be the file itself
         data = {str(data.get("name") or path.stem): data}
     specs = {}
@@ -72,8 +73,8 @@ def read(path: str | Path, *, strict: bool = False) -> SpecFile:
         else:
             notes.append(f"{shown(str(name), 60)}: not a spec (a block that others refer to, or without agent and env)")
     if not specs:
-        raise SpecError(f"{path.name} holds no specs: nothing in it has agent and env")
-    return SpecFile(path.name, path.stem, specs, notes, comments)
+        raise SpecError(f"{file} holds no specs: nothing in it has agent and env")
+    return SpecFile(file, path.stem, specs, notes, comments)
 
 
 def substitute(value: Any, variables: dict[str, Any]) -> Any:
@@ -106,14 +107,17 @@ def _is_spec(value: Any) -> bool:
 
 
 def _text(path: Path) -> str:
+    file = printable(path.name)
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise SpecError(f"{path.name} has {path.stat().st_size:,} bytes\n  accepted: up to {MAX_BYTES:,}")
+            raise SpecError(f"{file} has {path.stat().st_size:,} bytes\n  accepted: up to {MAX_BYTES:,}")
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise SpecError(f"{path} cannot be read ({error.strerror})\n  accepted: a spec file, JSON or YAML") from error
+        raise SpecError(
+            f"{printable(str(path))} cannot be read ({error.strerror})\n  accepted: a spec file, JSON or YAML"
+        ) from error
     except UnicodeDecodeError as error:
-        raise SpecError(f"{path.name} is not text in UTF-8 (byte {error.start})") from error
+        raise SpecError(f"{file} is not text in UTF-8 (byte {error.start})") from error
 
 
 # JSON

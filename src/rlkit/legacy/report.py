@@ -36,7 +36,7 @@ class Line:
         source = self.key if self.kind == "defaulted" else f"{self.key}={shown(self.value)}"
         arrow = f" -> {self.to}" if self.to else ""
         why = f" ({self.why})" if self.why else ""
-        return f"{source}{arrow}{why}"
+        return printable(f"{source}{arrow}{why}")
 
 
 @dataclass
@@ -104,5 +104,10 @@ class Refused(SpecError):  # noqa: N818, as `???`: what it says, not that it is 
 def shown(value: Any, width: int = 100) -> str:
     """A value of a spec on one line; what is long is cut."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True, default=str)
-    text = "".join(c if c.isprintable() else "?" for c in text)
+    text = printable(text)
     return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """A text of a file without what could forge a line, move a cursor or not be encoded."""
+    return "".join(c if c.isprintable() else "?" for c in text)

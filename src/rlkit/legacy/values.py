@@ -9,7 +9,7 @@ from rlkit.legacy.environments import ACTIONS, is_discrete, num_envs
 from rlkit.legacy.eras import ALGO, MEMORY, NET
 from rlkit.legacy.policies import rollout_steps
 from rlkit.legacy.report import shown
-from rlkit.legacy.schedules import map_schedule
+from rlkit.legacy.schedules import map_schedule, worker_frames
 
 FROZEN = 1_000_000_000
 """Updates between two of a target network that never moves."""
@@ -79,22 +79,28 @@ def _updates(d: Draft, algo: str, starts: int, batches: int = 1) -> None:
     """When and how often is learnt."""
     n = num_envs(d)
     per, times = d.whole(f"{ALGO}.training_iter", batches) or batches, d.whole(f"{ALGO}.training_batch_iter", 1) or 1
-    every = int(d.frames_per_train)
-    d.set(algo__train_every_frames=every, algo__gradient_steps=per * times)
+    every, steps = int(d.frames_per_train), per * times * d.workers
+    d.set(algo__train_every_frames=every, algo__gradient_steps=steps)
+    each = f"each of {d.workers} workers learnt for itself: as many updates a frame here" if d.workers > 1 else ""
     why = f"SLM-Lab learnt at most once for a step of all {n} environments" if every != d.train_every else ""
+    why = each or why
     path = f"{ALGO}.training_frequency"
     if path in d.spec.values:
         d.line("changed" if why else "mapped", path, f"algo.train_every_frames={every}", why)
     elif every > 1:
-        d.default("algo.train_every_frames", every, f"once for a step of all {n} environments")
-    d.line("mapped", f"{ALGO}.training_iter", f"algo.gradient_steps={per * times}")
+        d.default("algo.train_every_frames", every, each or f"once for a step of all {n} environments")
+    d.line("changed" if each else "mapped", f"{ALGO}.training_iter", f"algo.gradient_steps={steps}", each)
     again = "each update draws its own batch; SLM-Lab took one batch so many times" if times > 1 else ""
-    d.line("changed" if again else "mapped", f"{ALGO}.training_batch_iter", f"algo.gradient_steps={per * times}", again)
-    if f"{ALGO}.training_iter" not in d.spec.values and batches > 1:
-        d.default("algo.gradient_steps", per * times, "as many as environments, SLM-Lab's default")
-    d.mapped(
-        f"{ALGO}.training_start_step", "algo.learning_starts", d.whole(f"{ALGO}.training_start_step", starts, low=0)
-    )
+    again = "; ".join(reason for reason in (again, each) if reason)
+    d.line("changed" if again else "mapped", f"{ALGO}.training_batch_iter", f"algo.gradient_steps={steps}", again)
+    if f"{ALGO}.training_iter" not in d.spec.values and max(batches, d.workers) > 1:
+        d.default("algo.gradient_steps", steps, each or "as many as environments, SLM-Lab's default")
+    path, key = f"{ALGO}.training_start_step", "algo.learning_starts"
+    first = d.whole(path, starts, low=0) or 0
+    if d.workers > 1:
+        d.changed(path, key, first * (d.workers if d.as_run else 1), worker_frames(d))
+    else:
+        d.mapped(path, key, first)
     d.mapped(f"{MEMORY}.batch_size", "algo.batch_size", d.whole(f"{MEMORY}.batch_size", 32))
 
 
@@ -119,11 +125,14 @@ def _target(d: Draft, algo: str) -> None:
         every = 1.0
     burst, frames = int(d.values["algo.gradient_steps"]), int(d.values["algo.train_every_frames"])
     least = 1 if algo in ("sac", "crossq") else burst
-    updates = max(1 if kind == "replace" else least, round(every * burst / frames))
+    apart = every * (d.workers if d.as_run else 1)
+    updates = max(1 if kind == "replace" else least, round(apart * burst / frames))
     d.values["algo.target_update_every"] = updates
     to = f"algo.target_update_every={updates}"
     if every_path in d.spec.values:
-        d.line("mapped", every_path, f"{to} ({every:g} frames are {every * burst / frames:g} updates)")
+        why = worker_frames(d) if d.workers > 1 else ""
+        to = f"{to} ({apart:g} frames are {apart * burst / frames:g} updates)"
+        d.line("changed" if why else "mapped", every_path, to, why)
     elif updates != 1:
         d.default("algo.target_update_every", updates, "at every step of the environments, SLM-Lab's default")
     if kind == "replace":
@@ -132,7 +141,8 @@ def _target(d: Draft, algo: str) -> None:
         d.dropped(share_path, "of update_type polyak")
         return
     d.line("mapped", kind_path, "algo.tau")
-    moves = max(1, round(frames / max(every, num_envs(d)))) if least == burst else 1
+    step = d.workers * max(every, num_envs(d) // d.workers)
+    moves = max(1, round(frames / step)) if least == burst else 1
     _share(d, share_path, share, moves)
 
 
@@ -168,7 +178,7 @@ def _share(d: Draft, path: str, share: float | None, moves: int) -> None:
 def map_sac(d: Draft, algo: str) -> None:
     """SAC and CrossQ: updates, targets, and the temperature."""
     size = d.whole(f"{MEMORY}.batch_size", 32) or 32
-    _updates(d, algo, starts=max(1000, size), batches=num_envs(d))
+    _updates(d, algo, starts=max(1000, size), batches=num_envs(d) // d.workers)
     if algo == "sac":
         _target(d, algo)
     else:
@@ -224,7 +234,7 @@ def _temperature(d: Draft, modern: bool) -> None:
             continue
         value = float(f"{math.exp(min(bound, 20.0)):.6g}")
         if path in d.spec.values:
-            d.mapped(path, key, value)
+            d.changed(path, key, value, "of its logarithm then, of the temperature itself here")
         else:
             d.default(key, value, f"SLM-Lab bounded log alpha by {bound:g}")
     top = d.values.get("algo.alpha_max")

@@ -183,14 +183,22 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     write_text(path, json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n")
 
 
-def write_text(path: Path, text: str) -> None:
+ELSEWHERE = "RLKIT_RUNS=/another/folder"
+
+
+def write_text(path: Path, text: str, *, elsewhere: str = ELSEWHERE) -> None:
     """Write a file whole or not at all: beside it first, then in its place. Secrets in it are hidden.
+
+    Args:
+        path: the file.
+        text: all of it.
+        elsewhere: what to give to write into another place, for the error.
 
     Raises:
         RunFolderError: the disk is full or read-only.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with writing(path):
+    with writing(path, elsewhere=elsewhere):
         try:
             with beside.open("w", encoding="utf-8") as file:
                 file.write(redact(text))
@@ -221,8 +229,8 @@ def config_hash(config: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Say what could not be written, and why, when the system refuses.
+def writing(path: Path, *, elsewhere: str = ELSEWHERE) -> Iterator[None]:
+    """Say what could not be written, why, and what gives it another place, when the system refuses.
 
     Raises:
         RunFolderError: in place of the OSError.
@@ -240,7 +248,7 @@ def writing(path: Path) -> Iterator[None]:
         }.get(error.errno or 0, str(error.strerror or error))
         raise RunFolderError(
             f"cannot write {error.filename or path}: {remedy}\n"
-            "  write elsewhere with RLKIT_RUNS=/another/folder; what was already written is kept"
+            f"  write elsewhere with {elsewhere}; what was already written is kept"
         ) from error
 
 
