@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -108,9 +109,9 @@ class Process:
         return asdict(self)
 
     def alive(self, run: RunFolder) -> bool:
-        """Whether it still runs; a process of another machine, if it holds the lock of the run that it trains."""
+        """Whether it still runs; of another machine SLURM knows it, else the lock of the run that it trains."""
         if self.host != socket.gethostname():
-            return slurm_knows(self.slurm) if self.slurm else held(run.path)
+            return slurm_knows(self.slurm) if self.slurm and shutil.which("squeue") else held(run.path)
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(self.pid)
             return process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE
