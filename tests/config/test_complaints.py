@@ -29,7 +29,7 @@ WRONG = {
     "algo=dqn net@critic_net=mlp": ["net@critic_net=mlp: dqn has no critic", "null"],
     "algo=crossq net@critic_net=mlp_256": ["crossq needs batch renormalisation", "crossq_critic"],
     "net.noisy=true": ["ppo does not draw that noise", "dqn"],
-    "algo=dqn net=sequential net.noisy=true": ["net.noisy=True", "mlp, conv and impala"],
+    "algo=dqn net=sequential net.noisy=true ~tuned": ["net.noisy=True", "mlp, conv and impala"],
     "algo=dqn memory.on_disk=true": ["memory.on_disk=True", "memory.save=false"],
     "algo=dqn net=gru memory.combined=true": ["replays sequences evenly", "memory.combined=false"],
     "algo=sac algo.alpha_schedule.kind=linear": ["algo.alpha=null", "a learnt temperature has none"],

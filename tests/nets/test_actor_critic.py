@@ -48,8 +48,8 @@ def test_acting_and_learning_see_the_same_network(shape: str, dist):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dist", [Categorical(4), Gaussian(2)], ids=["categorical", "gaussian"])
 def test_the_gradient_is_that_of_finite_differences(shape: str, dist):
-    net, obs = make(shape, dist), torch.randn(6, 3)
     generator = torch.Generator().manual_seed(3)
+    net, obs = make(shape, dist), torch.randn(6, 3, generator=generator)
     d_policy = torch.randn(6, dist.outputs + dist.free, generator=generator)
     d_value = torch.randn(6, generator=generator)
 

@@ -146,11 +146,11 @@ def test_a_trial_is_complete_only_when_every_seed_reached_the_budget(tiny: list[
 
 def test_two_processes_cannot_train_one_run(tiny: list[str]):
     from rlkit.errors import RunFolderError
-    from rlkit.training.trial import _alone
+    from rlkit.results.lock import alone
 
     config = compose(tiny)
     folder = create(config)
-    with _alone(folder), pytest.raises(RunFolderError, match="is being trained by another process"):
+    with alone(folder.path, "trained"), pytest.raises(RunFolderError, match="is being trained by another process"):
         run_again(config, folder)
     assert run_again(config, folder)["status"] == "complete"
 
