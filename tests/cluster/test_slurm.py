@@ -69,7 +69,11 @@ def squeue() -> list[str]:
     return asked.stdout.split()
 
 
-def test_six_jobs_of_an_array_finish_and_one_that_fails_leaves_the_others_be(tmp_path: Path):
+def test_six_jobs_of_an_array_finish_and_one_that_fails_leaves_the_others_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    token = "hf" + "_0aB1cD2eF3gH4iJ5kL6mN7oP8qR9sT0u"
+    monkeypatch.setenv("HF_TOKEN", token)
     folder = tmp_path / "sweep"
     done = run("algo=ppo,a2c", "seed=0,1,2", f"hydra.sweep.dir={folder}")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -77,6 +81,9 @@ def test_six_jobs_of_an_array_finish_and_one_that_fails_leaves_the_others_be(tmp
     assert [(one.job, one.state) for one in jobs] == [(n, "complete") for n in range(6)]
     ran = {(read_json(one.run / "result.json")["algo"], *read_json(one.run / "run.json")["seeds"]) for one in jobs}
     assert ran == {(algo, seed) for algo in ("ppo", "a2c") for seed in (0, 1, 2)}
+    files = [p for place in (folder, *(one.run for one in jobs)) for p in place.rglob("*") if p.is_file()]
+    assert any(".submitit" in p.parts and p.suffix == ".sh" for p in files)
+    assert not [p for p in files if token.encode() in p.read_bytes()], "neither in scripts and pickles nor in runs"
 
     other = tmp_path / "other"
     broken = ["env=gym", "env.id=tests.envs.chain:Broken-v0", "env.kwargs.how=raises,never", "env.kwargs.after=100"]
