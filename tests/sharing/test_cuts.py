@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from rlkit.errors import SharingError
-from rlkit.sharing.hub import Repo, listed, pull, push
+from rlkit.sharing.client import Repo
+from rlkit.sharing.hub import listed, pull, push
 from rlkit.sharing.publication import Publication, prepare
 from tests.sharing.conftest import contents
 from tests.sharing.fake_hub import FakeHub, FakeRepo

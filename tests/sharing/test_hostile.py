@@ -13,7 +13,8 @@ import pytest
 
 from rlkit import load
 from rlkit.errors import SharingError
-from rlkit.sharing.hub import Repo, listed, pull, push
+from rlkit.sharing.client import Repo
+from rlkit.sharing.hub import listed, pull, push
 from rlkit.sharing.publication import prepare
 from tests.sharing.conftest import contents
 from tests.sharing.fake_hub import FakeHub, Stored, Tree

@@ -12,7 +12,8 @@ import pytest
 
 from rlkit import evaluate, load
 from rlkit.errors import CheckpointError, RunFolderError, SharingError
-from rlkit.sharing.hub import Repo, listed, local, pull, push, upload_after_training
+from rlkit.sharing.client import Repo
+from rlkit.sharing.hub import listed, local, pull, push, upload_after_training
 from rlkit.sharing.publication import MANIFEST, prepare
 from rlkit.training import checkpoint
 from tests.sharing.conftest import READ, WRITE, contents

@@ -240,7 +240,8 @@ def _pull(arguments: Sequence[str]) -> None:
     parser.add_argument("--repo", metavar="USER/NAME", help="the repository (default: HF_DATASET_REPO)")
     parser.add_argument("--model", action="store_true", help="a model repository, of a single agent")
     from rlkit.results.folder import runs_root
-    from rlkit.sharing.hub import LIMIT_GB, Repo, pull
+    from rlkit.sharing.client import Repo
+    from rlkit.sharing.hub import LIMIT_GB, pull
 
     most = f"refuse a run that is larger (default: {LIMIT_GB:g})"
     parser.add_argument("--max-gb", type=float, default=LIMIT_GB, metavar="N", help=most)
@@ -258,7 +259,8 @@ def _list(arguments: Sequence[str]) -> None:
     parser.add_argument("--model", action="store_true", help="a model repository, of a single agent")
     given = parser.parse_args(arguments)
     from rlkit.sharing import card
-    from rlkit.sharing.hub import Repo, listed, matching
+    from rlkit.sharing.client import Repo
+    from rlkit.sharing.hub import listed, matching
 
     repo = Repo(_repo(given.repo, default=not given.model), "model" if given.model else "dataset")
     index = listed(repo)

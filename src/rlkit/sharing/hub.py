@@ -11,14 +11,12 @@ import contextlib
 import fnmatch
 import hashlib
 import json
-import logging
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +25,13 @@ from rlkit.redaction import redact
 from rlkit.results.folder import SCHEMA, writing
 from rlkit.settings import setting
 from rlkit.sharing import card, safety
+from rlkit.sharing.client import Repo, check_token, client
 from rlkit.sharing.publication import MANIFEST, Publication, prepare
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 INDEX, PAGE = "runs.json", "README.md"
-TOKENS = "https://huggingface.co/settings/tokens"
 OWN = ("config.yaml", MANIFEST)
 """Files by which a folder is that of a run."""
 LIMIT_GB = 10.0
@@ -42,21 +40,6 @@ THREADS, ATTEMPTS = 8, 4
 
 Index = dict[str, dict[str, Any]]
 """Name of a run -> its summary, and the hash of its manifest."""
-
-
-@dataclass(frozen=True)
-class Repo:
-    """A repository: a data set of runs, or the model that a single agent is."""
-
-    id: str
-    kind: str = "dataset"
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", self.id):
-            raise SharingError(f"{safety.shown(self.id)} is no repository: it is written user/name")
-
-    def __str__(self) -> str:
-        return f"{'data set' if self.kind == 'dataset' else 'model'} {self.id}"
 
 
 def push(
@@ -86,8 +69,8 @@ def push(
     if agents and len(publications) > 1:
         raise SharingError("a single agent is pushed alone: one session's folder, or any number of runs")
     repo = Repo(repo_id, "model" if agents else "dataset")
-    with _client(repo, write=True) as api:
-        _check_token(api)
+    with client(repo, write=True) as api:
+        check_token(api)
         try:
             there = _tree(api, repo, _head(api, repo), None)
             new = ""
@@ -115,7 +98,7 @@ def listed(repo: Repo) -> Index:
     Raises:
         SharingError: it is not found, or its index is not to be trusted.
     """
-    with _client(repo) as api:
+    with client(repo) as api:
         return _index(api, repo, _head(api, repo))
 
 
@@ -134,7 +117,7 @@ def pull(pattern: str, repo: Repo, root: Path, *, limit_gb: float = LIMIT_GB) ->
     Raises:
         SharingError: nothing matches, a run is refused, or the transfer was cut: then the same command goes on with it.
     """
-    with _client(repo) as api:
+    with client(repo) as api:
         head = _head(api, repo)
         index = _index(api, repo, head)
         names = matching(index, pattern)
@@ -198,74 +181,6 @@ def upload_after_training(folder: Path) -> str:
 
 
 # The Hub
-
-
-@contextlib.contextmanager
-def _client(repo: Repo, *, write: bool = False) -> Iterator[HfApi]:
-    """The Hub's client. Whatever goes wrong with it becomes a SharingError of one line.
-
-    Raises:
-        SharingError: in place of the client's own errors; also where writing needs a token and there is none.
-    """
-    token = setting("HF_TOKEN")
-    if write and token is None:
-        raise SharingError(f"HF_TOKEN is missing: set it in the environment or in .env (made at {TOKENS})")
-    from huggingface_hub import HfApi
-    from huggingface_hub.utils.logging import set_verbosity
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    disable_progress_bars()
-    set_verbosity(logging.CRITICAL)  # it warns of each retry, on lines of its own
-    endpoint = os.environ.get("HF_ENDPOINT") or None
-    try:
-        # False: no login that was saved elsewhere takes the place of a token that was not given.
-        yield HfApi(endpoint=endpoint, token=token or False, library_name="rlkit")
-    except RlkitError:
-        raise
-    except Exception as error:
-        said = _explained(error, repo, token)
-        if said is None:
-            raise
-        raise SharingError(said) from None  # the client's error holds its request, and that the token
-
-
-def _explained(error: BaseException, repo: Repo, token: str | None) -> str | None:
-    """What an error of the client means; None where it is none of the Hub's."""
-    from huggingface_hub import errors
-
-    causes = [error]
-    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
-        causes.append(cause)
-    for cause in causes:
-        if isinstance(cause, errors.GatedRepoError):
-            return f"{repo} is gated: ask for access on its page"
-        status = cause.response.status_code if isinstance(cause, errors.HfHubHTTPError) else None
-        if isinstance(cause, errors.RepositoryNotFoundError) or (status == 401 and not token):
-            hint = "it may be private, and HF_TOKEN of another account" if token else "a private one needs HF_TOKEN"
-            return f"{repo} was not found ({hint})"
-        if status == 401:
-            return f"HF_TOKEN is not valid: the Hub does not know it (new ones are made at {TOKENS})"
-        told = getattr(cause, "server_message", None)
-        why = f"; it says: {safety.shown(told)}" if told else ""
-        if status == 403:
-            return f"HF_TOKEN may not do this with {repo}: it needs the permission to write (see {TOKENS}){why}"
-        if status == 412:
-            return f"{repo} is being changed by others all the time; try again"
-        if status is not None:
-            return f"the Hub answered {status} about {repo}{why or '; try again later'}"
-    if any(type(cause).__module__.split(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2") for cause in causes):
-        return f"the connection to the Hub failed ({type(causes[-1]).__name__}); the same command goes on where it was"
-    if any(isinstance(cause, OSError) and "Consistency check" in str(cause) for cause in causes):
-        return "a file arrived incomplete; the same command goes on where it was"
-    if any(isinstance(cause, errors.OfflineModeIsEnabled) for cause in causes):
-        return "HF_HUB_OFFLINE is set: without it the Hub is asked"
-    return None
-
-
-def _check_token(api: HfApi) -> None:
-    access = (api.whoami().get("auth") or {}).get("accessToken") or {}
-    if access.get("role") == "read":
-        raise SharingError(f"HF_TOKEN may only read: pushing needs one that may write (made at {TOKENS})")
 
 
 def _question(publications: Sequence[Publication], repo: Repo, new: str, strange: bool) -> str:
@@ -374,7 +289,7 @@ def _first(repo_id: str, kinds: Sequence[str]) -> tuple[Repo, Index]:
         from huggingface_hub.errors import RepositoryNotFoundError
 
         repo = Repo(repo_id, kind)
-        with _client(repo) as api:
+        with client(repo) as api:
             try:
                 return repo, _index(api, repo, _head(api, repo))
             except RepositoryNotFoundError:
