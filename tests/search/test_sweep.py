@@ -200,6 +200,8 @@ def test_only_the_best_keep_checkpoints_and_a_grid_is_walked_whole():
     folder = sweep_folder("ppo_gym_grid")
     found = {(t.params["algo.learning_rate"], t.params["algo.gamma"]) for t in trials(folder)}
     assert len(found) == len(trials(folder)) == 4
+    log = (folder.path / "search.log").read_text()
+    assert [log.count(f"trial {n}: complete at") for n in range(4)] == [1] * 4
     kept = [p.parts[-3] for p in folder.path.glob("trial_*/session_*/checkpoints")]
     assert kept == [folder.run(best_trial(folder.study()).number).path.name]
 

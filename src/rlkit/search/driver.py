@@ -106,7 +106,7 @@ class Driver:
         begun, self.settled = time.monotonic(), {t.number for t in self._trials() if t.state in record.OVER}
         self.earlier = frozenset(self.settled)
         limit = None if search.timeout_minutes is None else begun + 60 * search.timeout_minutes
-        display = SearchDisplay(self.config, self.folder.path, total, self.settled)
+        display = self.display = SearchDisplay(self.config, self.folder.path, total, self.settled)
         if self.settled:
             logger.info("{} of {} trials are there already", len(self.settled), total)
         with alone(self.folder.path, "searched"), interruptible(), display:
@@ -189,6 +189,8 @@ class Driver:
         self.jobs[trial.number], self.slots[trial.number] = job, slot
         if row := job.row():
             trial.set_user_attr(record.JOB, row)
+        if self.starter.alone:
+            self.display.listen()
 
     def _settle(self) -> None:
         """Look after the trials that have ended."""

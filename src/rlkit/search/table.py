@@ -47,7 +47,11 @@ class SearchDisplay:
         self.live: Live | None = None
         if self.console.is_terminal and not self.console.is_dumb_terminal:
             self.live = Live(console=self.console, get_renderable=self._panel, refresh_per_second=2, transient=True)
-        log_to(folder / "search.log", lambda text: self.console.print(Text(text), soft_wrap=True))
+        self.listen()
+
+    def listen(self) -> None:
+        """Take the log; a trial that ran in this process had it meanwhile."""
+        log_to(self.folder / "search.log", lambda text: self.console.print(Text(text), soft_wrap=True))
 
     def __enter__(self) -> SearchDisplay:
         logger.info("{} trials of {:,} frames; folder {}", self.total, self.config.frames, self.folder)
