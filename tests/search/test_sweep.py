@@ -172,6 +172,15 @@ def test_an_interrupted_search_goes_on_to_the_same_total(how: str):
         assert any(re.search(r"continuing from [1-9]", log) for log in logs)
 
 
+def test_a_trial_whose_seeds_all_diverge_counts_as_worse_than_the_others():
+    done = search("grid", "~tuned", "search.seeds=2", "search.jobs=1", "algo.learning_rate=1e-2,1e30")
+    assert done.returncode == 0, done.stdout + done.stderr
+    good, bad = sorted(trials(sweep_folder("ppo_gym_grid")), key=lambda t: t.params["algo.learning_rate"])
+    assert [t.user_attrs[record.STATUS] for t in (good, bad)] == ["complete", "diverged"]
+    assert bad.state is TrialState.COMPLETE
+    assert bad.value < good.value
+
+
 def test_a_folder_may_have_any_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("RLKIT_RUNS", str(tmp_path / "Müller's (new), a=b & [c] #1"))
     done = search("random", "~tuned", "search.trials=1", "frames=512", SPACE)

@@ -194,7 +194,7 @@ def _adopt(arguments: Sequence[str]) -> None:
 def _retrain(arguments: Sequence[str]) -> None:
     parser = _sweep_parser("retrain")
     parser.add_argument("--trial", type=int, required=True, help="its number")
-    parser.add_argument("--seeds", type=_positive, default=1, help="how many, from the trial's seed on (default: 1)")
+    parser.add_argument("--seeds", type=_positive, help="how many, from the trial's first on (default: as many)")
     given = parser.parse_args(arguments)
     from rlkit.search.workflow import retrain
 

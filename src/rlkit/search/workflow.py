@@ -201,13 +201,14 @@ def _word(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
 
 
-def retrain(path: str | Path, *, trial: int, seeds: int) -> RunFolder:
-    """Train a trial's configuration again in a run folder of its own, on its seed and the following ones."""
+def retrain(path: str | Path, *, trial: int, seeds: int | None) -> RunFolder:
+    """Train a trial's configuration again in a run folder of its own, on its seeds or on so many from its first on."""
     search = SweepFolder.open(path)
     run = search.run(trial)
     if not run.config.exists():
         raise ConfigError(f"{path} has no trial {trial}\n  it has {_range(search)}")
-    config = dataclasses.replace(compose(base=run.config), search=SearchConfig(), trial=TrialConfig(), seeds=seeds)
+    config = dataclasses.replace(compose(base=run.config), search=SearchConfig(), trial=TrialConfig())
+    config = dataclasses.replace(config, seeds=seeds or config.seeds)
     from rlkit.cli.app import train_and_show
     from rlkit.training.trial import create
 
