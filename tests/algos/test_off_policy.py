@@ -275,6 +275,7 @@ def test_sarsas_targets_on_the_chain(expected: bool, ending: str):
         {"distribution": "quantile", "atoms": 11},
         {"dueling": True, "double": True, "n_step": 3},
         {"exploration": ValueExploration(kind="boltzmann", temperature=0.2)},
+        {"exploration": ValueExploration(repeat_exponent=2.0)},
     ],
     ids=lambda options: "-".join(options),
 )
@@ -407,6 +408,19 @@ def test_noise_is_for_training_alone_and_an_evaluation_does_not_move_it(cfg):
     if cfg.name == "td3":
         quiet = algo.act(obs, frames=10**6, explore=False).action
         assert not np.array_equal(algo.act(obs, frames=10**6, explore=True).action, quiet)
+
+
+def test_repeated_actions_are_for_training_alone_and_are_saved():
+    algo = Loop(CARTPOLE, DQNConfig(**SOON, exploration=ValueExploration(repeat_exponent=1.5)), 4).algo
+    obs = np.zeros((4, 4), np.float32)
+    algo.act(obs, frames=0, explore=True)
+    before = copy.deepcopy(algo.state_dict()["repeats"])
+    assert before["left"].any()
+    with lend(algo, np.random.default_rng(0)):
+        algo.act(obs, frames=0, explore=True)
+    algo.act(obs, frames=0, explore=False)
+    for name, value in algo.state_dict()["repeats"].items():
+        np.testing.assert_array_equal(value, before[name])
 
 
 def test_pink_noise_has_the_deviation_of_the_policy():

@@ -125,6 +125,28 @@ def test_a_job_that_is_preempted_ends_as_one_that_was_not(tmp_path: Path):
     assert read_json(run_after / "result.json")["final_return"] == read_json(run_before / "result.json")["final_return"]
 
 
+def test_the_status_of_a_sweep_tells_queued_jobs_from_running_and_cancelled_ones(tmp_path: Path):
+    folder = tmp_path / "sweep"
+    slow = ["env=gym", "env.id=tests.envs.chain:Slow-v0", "frames=200000", "algo=ppo", "seed=0,1,2"]
+    words = [*slow, f"hydra.sweep.dir={folder}", "hydra.launcher.array_parallelism=1"]
+    driver = subprocess.Popen(sweep(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def states() -> list[str]:
+        return [one.state for one in standing(folder)] if folder.exists() and any(folder.glob(".submitit/*")) else []
+
+    wait_for(lambda: states() == ["running", "queued", "queued"])
+    array = standing(folder)[1].cluster.partition("_")[0]
+    for job, expected in (
+        (f"{array}_2", ["running", "queued", "never begun"]),
+        (array, ["interrupted", "never begun"]),
+    ):
+        subprocess.run(["scancel", job], check=True)
+        wait_for(lambda expected=expected: states()[: len(expected)] == expected)
+    assert [one.state for one in standing(folder)] == ["interrupted", "never begun", "never begun"]
+    driver.kill()
+    driver.wait()
+
+
 SEARCH = [
     "search=asha", "algo=ppo", "hydra/launcher=slurm", "search.trials=12", "search.jobs=2", "frames=16384",
     "eval.every_frames=1024", "checkpoint.every_frames=4096", "search.min_frames=2048", "algo.n_steps=32", "num_envs=4",

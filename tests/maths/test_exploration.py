@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rlkit.maths.exploration import boltzmann, epsilon_greedy
+from rlkit.maths.exploration import Repeats, boltzmann, epsilon_greedy
 
 Q = np.array([0.0, 1.0, 0.5], np.float32)
 
@@ -27,3 +27,36 @@ def test_boltzmann_draws_from_the_softmax(temperature: float):
 
 def test_without_temperature_it_is_greedy():
     assert boltzmann(np.tile(Q, (50, 1)), 0.0, np.random.default_rng(0)).tolist() == [1] * 50
+
+
+def test_repeated_actions_last_as_the_zeta_distribution_says():
+    repeats, rng = Repeats(2.0, 4000), np.random.default_rng(0)
+    repeats(np.tile(Q, (4000, 1)), 1.0, rng)
+    lengths = repeats.left + 1
+    for n in (1, 2, 3, 10):
+        share = 6 / np.pi**2 / n**2  # the zeta function is pi^2 / 6 at 2
+        assert (lengths == n).mean() == pytest.approx(share, abs=5 * np.sqrt(share / 4000))
+    assert lengths.max() <= 10_000
+
+
+def test_a_repeated_action_is_held_and_then_the_best_is_taken_again():
+    repeats, rng = Repeats(1.5, 200), np.random.default_rng(1)
+    q = np.tile(Q, (200, 1))
+    first = repeats(q, 1.0, rng)
+    assert set(first) == {0, 1, 2}
+    lengths, held = repeats.left + 1, np.ones(200, bool)
+    for step in range(1, 30):
+        action = repeats(q, 0.0, rng)
+        held = lengths > step
+        np.testing.assert_array_equal(action, np.where(held, first, 1))
+    assert held.any()
+    assert not held.all()
+
+
+def test_what_is_being_repeated_goes_with_the_state():
+    one, rng = Repeats(1.5, 50), np.random.default_rng(2)
+    q = np.tile(Q, (50, 1))
+    one(q, 1.0, rng)
+    other = Repeats(1.5, 50)
+    other.load_state_dict(one.state_dict())
+    np.testing.assert_array_equal(one(q, 0.1, np.random.default_rng(3)), other(q, 0.1, np.random.default_rng(3)))

@@ -11,6 +11,7 @@
 | `distribution` | `categorical` (C51, arXiv:1707.06887) or `quantile` (arXiv:1710.10044) distributions of the return |
 | `net.noisy` | learnt noise in the linear layers (arXiv:1706.10295), drawn anew for every action and update |
 | `exploration` | epsilon-greedy or Boltzmann; each environment draws for itself |
+| `exploration.repeat_exponent` | what is tried is repeated for some steps (arXiv:2006.01782) |
 | `net=gru` or `lstm` | stretches of the memory, states from zeros over a burn-in (Kapturowski et al. 2019, R2D2) |
 
 The error is that before the step. The loss is the Huber loss by default, which is clipping the error to [-1, 1] as the
@@ -30,10 +31,11 @@ from rlkit.algos.off_policy import OffPolicy
 from rlkit.config.net import RecurrentConfig
 from rlkit.errors import ConfigError
 from rlkit.maths import q_learning
-from rlkit.maths.exploration import explore_values, uniform
+from rlkit.maths.exploration import Repeats, explore_values, uniform
+from rlkit.maths.schedules import scheduled
 from rlkit.nets.build import Output
 from rlkit.nets.network import Network
-from rlkit.types import Action, Back, Batch, Update
+from rlkit.types import Action, Back, Batch, State, Update
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,11 +69,15 @@ class DQN(OffPolicy):
         self.burn_in = int(recurrent.burn_in) if recurrent else 0
         self.noisy = setting.net.noisy
         self.support = torch.linspace(cfg.v_min, cfg.v_max, self.atoms, device=setting.device)
+        exponent = cfg.exploration.repeat_exponent
+        self.repeats = None if exponent is None else Repeats(exponent, setting.spec.num_envs)
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
         """The best action, or one that is tried out."""
+        cfg = self.cfg.exploration
         warming_up = explore and self.warming_up(frames)
-        if warming_up and not self.q.state_size:
+        repeats = self.repeats if explore and self.training(len(obs)) else None
+        if warming_up and not self.q.state_size and not repeats:
             return Action(uniform(self.spec.action, len(obs), self.rng))
         self.q.stir(self.rng if explore else None)
         if self.q.state_size:
@@ -79,10 +85,13 @@ class DQN(OffPolicy):
         else:
             out = self.q.infer(obs)
         q = self.expected(self.split(torch.from_numpy(out))).numpy()
-        if warming_up:
+        if repeats:
+            epsilon = 1.0 if warming_up else scheduled(cfg.epsilon, cfg.epsilon_schedule, frames, self.total_frames)
+            action = repeats(q, epsilon, self.rng)
+        elif warming_up:
             action = uniform(self.spec.action, len(obs), self.rng)
         elif explore:
-            action = explore_values(q, self.cfg.exploration, frames, self.total_frames, self.rng)
+            action = explore_values(q, cfg, frames, self.total_frames, self.rng)
         else:
             action = q.argmax(-1)
         return Action(action, state=state)
@@ -204,6 +213,16 @@ class DQN(OffPolicy):
         fields = {"action": batch.action[at], "reward": batch.reward[at], "discount": discount}
         learnt = Batch({**fields, "weight": torch.ones_like(discount)}, source=batch.source)
         return learnt, out[rows], back, along[at + size], chooser[at + size]
+
+    def state_dict(self) -> State:
+        """That of `OffPolicy`, and the actions that are being repeated."""
+        return {**super().state_dict(), **({"repeats": self.repeats.state_dict()} if self.repeats else {})}
+
+    def load_state_dict(self, state: State) -> None:
+        """See `Algorithm`."""
+        super().load_state_dict(state)
+        if self.repeats:
+            self.repeats.load_state_dict(state["repeats"])
 
 
 def discrete(setting: Setting, algo: str) -> int:

@@ -63,6 +63,9 @@ class ValueExploration(Checked):
     """At the first frame."""
     epsilon_schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(kind="linear", end=0.05))
     """How it moves; by default it falls to 0.05 at the last frame."""
+    repeat_exponent: float | None = None
+    """An action tried out is repeated for n steps with probability in proportion to `n ** -repeat_exponent` (temporally
+    extended epsilon-greedy, Dabney et al. 2021, arXiv:2006.01782, which has 2); null: for one step."""
     temperature: float = 1.0
     """At the first frame, in units of reward."""
     temperature_schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
@@ -71,6 +74,9 @@ class ValueExploration(Checked):
     def __post_init__(self) -> None:
         self.real("epsilon", low=0, high=1)
         self.real("temperature", low=0)
+        self.real("repeat_exponent", above=1)
+        if self.repeat_exponent is not None and self.kind != "epsilon_greedy":
+            raise self.reject("repeat_exponent", f"null, since algo.exploration.kind={self.kind}")
         self.epsilon_schedule.check("algo.exploration.epsilon", self.epsilon, low=0, high=1)
         self.temperature_schedule.check("algo.exploration.temperature", self.temperature, low=0)
 
@@ -155,6 +161,8 @@ class SARSAConfig(AlgoConfig):
         self.real("learning_rate", "max_grad_norm", above=0)
         self.whole("n_steps")
         self.scheduled("learning_rate")
+        if self.exploration.repeat_exponent is not None:
+            raise self.exploration.reject("repeat_exponent", "null, in SARSA, which draws the next action afresh")
 
 
 @dataclass(kw_only=True)

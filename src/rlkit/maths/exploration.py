@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from gymnasium import Space
 
     from rlkit.config.off_policy import ValueExploration
-    from rlkit.types import Array, Floats
+    from rlkit.types import Array, Floats, State
+
+MOST_REPEATS = 10_000
+"""Steps for which an action is repeated at the most, as in the paper."""
 
 
 def epsilon_greedy(q: Floats, epsilon: float, rng: np.random.Generator) -> Array:
@@ -26,6 +29,40 @@ def epsilon_greedy(q: Floats, epsilon: float, rng: np.random.Generator) -> Array
     rows, choices = q.shape
     tries = rng.random(rows) < epsilon
     return np.where(tries, rng.integers(choices, size=rows), q.argmax(-1))
+
+
+class Repeats:
+    """Temporally extended epsilon-greedy (Dabney et al. 2021, arXiv:2006.01782, algorithm 1), in every environment.
+
+    With probability `epsilon` an action is drawn evenly, and taken for as many steps as a zeta distribution says; until
+    then nothing else is tried. It may go on in the next episode.
+
+    Args:
+        exponent: mu of the distribution, `P(n)` in proportion to `n ** -mu`; more than 1.
+        num_envs: N.
+    """
+
+    def __init__(self, exponent: float, num_envs: int) -> None:
+        self.exponent = exponent
+        self.action, self.left = np.zeros((2, num_envs), np.int64)
+
+    def __call__(self, q: Floats, epsilon: float, rng: np.random.Generator) -> Array:
+        """Actions `[N]` at values `[N, A]`."""
+        rows, choices = q.shape
+        begins = (rng.random(rows) < epsilon) & (self.left == 0)
+        self.action = np.where(begins, rng.integers(choices, size=rows), self.action)
+        self.left = np.where(begins, np.minimum(rng.zipf(self.exponent, rows), MOST_REPEATS), self.left)
+        repeated = self.left > 0
+        self.left = self.left - repeated
+        return np.where(repeated, self.action, q.argmax(-1))
+
+    def state_dict(self) -> State:
+        """What is under way."""
+        return {"action": self.action, "left": self.left}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take up the state of `state_dict`."""
+        self.action, self.left = state["action"].copy(), state["left"].copy()
 
 
 def boltzmann(q: Floats, temperature: float, rng: np.random.Generator) -> Array:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from rlkit.errors import RunFolderError
 from rlkit.results.folder import RunFolder, read_json, read_rows
+from rlkit.results.lock import held
 from rlkit.search import study as record
 from rlkit.search.study import SWEEP, SweepFolder
 from rlkit.search.table import number, state
-from rlkit.training.jobs import JOBS, notes
+from rlkit.training.jobs import JOBS, SUBMITTED, notes, submitted
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Standing:
 
     job: int
     state: str
+    """running, queued, interrupted, never begun, or how it ended."""
     cluster: str
     """Its number and state in SLURM; empty where it has none."""
     frames: int
     latest: float | None
     """The latest evaluation."""
     run: Path
+    """Its folder; the one of its submission where it has not begun."""
 
 
 def standing(path: str | Path) -> list[Standing]:
@@ -41,30 +44,46 @@ def standing(path: str | Path) -> list[Standing]:
     folder = Path(path)
     if (folder / SWEEP).is_file():
         return _of_search(SweepFolder(folder))
-    if (folder / JOBS).is_dir():
-        return [_of_job(job, note) for job, note in sorted(notes(folder).items())]
+    if (folder / JOBS).is_dir() or submitted(folder):
+        return _of_sweep(folder)
     what = "is the folder of neither a sweep nor a search" if folder.is_dir() else "does not exist"
     raise RunFolderError(f"{path} {what}\n  sweeps are below runs/multirun, searches below runs/search")
 
 
 def _of_search(folder: SweepFolder) -> list[Standing]:
+    trials = folder.study().get_trials()
+    ids = {t.number: job["id"] for t in trials if (job := t.user_attrs.get(record.JOB)) and job["slurm"]}
+    cluster = in_slurm(ids.values())
     found = []
-    for trial in folder.study().get_trials():
-        job = trial.user_attrs.get(record.JOB) or {}
-        slurm = job["id"] if job.get("slurm") else None
+    for trial in trials:
+        run, slurm = folder.run(trial.number), ids.get(trial.number)
         word = state(trial)
-        if word == "running" and not record.at_work(trial, folder.run(trial.number)):
+        if word == "running" and slurm and cluster.get(slurm) == "pending":
+            word = "queued"
+        elif word == "running" and not record.at_work(trial, run):
             word = "interrupted"
-        frames, latest = _progress(folder.run(trial.number))
-        found.append(Standing(trial.number, word, _in_slurm(slurm), frames, latest, folder.run(trial.number).path))
+        found.append(Standing(trial.number, word, _named(slurm, cluster), *_progress(run), run.path))
     return found
 
 
-def _of_job(job: int, note: dict[str, Any]) -> Standing:
-    run = RunFolder(Path(note["run"]))
-    word = read_json(run.run)["status"] if run.run.exists() else "starting"
-    frames, latest = _progress(run)
-    return Standing(job, word, _in_slurm(note["slurm"]), frames, latest, run.path)
+def _of_sweep(folder: Path) -> list[Standing]:
+    begun, waiting = notes(folder), submitted(folder)
+    ids = {job: note["slurm"] for job, note in begun.items() if note["slurm"]}
+    cluster = in_slurm([*ids.values(), *waiting.values()])
+    found = []
+    for job, note in begun.items():
+        run, slurm = RunFolder(Path(note["run"])), ids.get(job)
+        word = read_json(run.run)["status"] if run.run.exists() else "starting"
+        if word == "running" and slurm and cluster.get(slurm) == "pending":
+            word = "queued"
+        elif word == "running" and slurm not in cluster and not held(run.path):
+            word = "interrupted"  # run.json keeps what it said before the job was killed
+        found.append(Standing(job, word, _named(slurm, cluster), *_progress(run), run.path))
+    for job, slurm in waiting.items():
+        if job not in begun:
+            word = "queued" if slurm in cluster else "never begun"
+            found.append(Standing(job, word, _named(slurm, cluster), 0, None, folder / SUBMITTED / slurm))
+    return sorted(found, key=lambda one: one.job)
 
 
 def _progress(run: RunFolder) -> tuple[int, float | None]:
@@ -77,14 +96,22 @@ def _progress(run: RunFolder) -> tuple[int, float | None]:
     return frames, sum(evaluated) / len(evaluated) if evaluated else None
 
 
-def _in_slurm(job: str | None) -> str:
-    if job is None:
-        return ""
+def in_slurm(jobs: Iterable[str]) -> dict[str, str]:
+    """The states of those jobs that SLURM still has, by number: a job's own, or `<array>_<index>`. One question."""
+    asked_for = ",".join(sorted(set(jobs)))
+    if not asked_for:
+        return {}
+    command = ["squeue", "-h", "-r", "-j", asked_for, "-o", "%A %i %T"]
     try:
-        asked = subprocess.run(["squeue", "-h", "-j", job, "-o", "%T"], capture_output=True, text=True, check=False)
-    except OSError:
-        return job
-    return f"{job} {asked.stdout.strip().lower() or 'gone'}"
+        answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    except OSError:  # not on this machine
+        return {}
+    rows = [line.split() for line in answer.splitlines()]
+    return {name: word.lower() for own, in_array, word in rows for name in (own, in_array)}
+
+
+def _named(job: str | None, cluster: dict[str, str]) -> str:
+    return f"{job} {cluster.get(job, 'gone')}" if job else ""
 
 
 def show(path: str | Path, console: Console | None = None) -> None:

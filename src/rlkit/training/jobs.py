@@ -11,6 +11,8 @@ from typing import Any
 from rlkit.results.folder import RunFolder, read_json, write_json, writing
 
 JOBS = ".jobs"
+SUBMITTED = ".submitit"
+"""Where submitit keeps a folder for each job that it has submitted (conf/hydra/launcher/slurm.yaml)."""
 
 
 def run_of_job(sweep: Path, number: int, create: Callable[[], RunFolder]) -> RunFolder:
@@ -35,3 +37,15 @@ def run_of_job(sweep: Path, number: int, create: Callable[[], RunFolder]) -> Run
 def notes(sweep: Path) -> dict[int, dict[str, Any]]:
     """What the jobs of a sweep that have begun have noted, by their number."""
     return {int(path.stem): read_json(path) for path in sorted((sweep / JOBS).glob("*.json"))}
+
+
+def submitted(sweep: Path) -> dict[int, str]:
+    """What SLURM calls the jobs of a sweep, begun or not, by their number: `<job>`, or `<array>_<index>`.
+
+    Only SLURM's: those that submitit starts on this machine begin at once.
+    """
+    root = sweep / SUBMITTED
+    scripts = {path.parent.name for path in root.glob("*/*_submission.sh")}  # one for an array
+    jobs = {path.parent.name for path in root.glob("*/*_submitted.pkl")}
+    mine = [job.split("_") for job in jobs if job.partition("_")[0] in scripts]
+    return dict(enumerate("_".join(job) for job in sorted(mine, key=lambda job: [int(part) for part in job])))
