@@ -62,6 +62,11 @@ def test_percentile_and_hyperband_and_none():
     assert None in ended("hyperband", [GOOD, FAIR, POOR] * 4, min_frames=100)
 
 
+def test_wilcoxon_ends_what_is_below_the_best_at_step_after_step():
+    # one-sided signed ranks: four steps below the best's have p = 1/16, the first below the pruner's 0.1
+    assert ended("wilcoxon", [GOOD, POOR, GOOD], min_frames=100) == [None, 400, None]
+
+
 def test_what_is_not_measured_or_not_foreseen_by_returns_is_refused():
     with pytest.raises(ConfigError, match="did you mean final_return"):
         compose(["search.metric=final_retrun"])

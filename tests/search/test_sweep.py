@@ -138,7 +138,7 @@ def test_seeds_of_a_trial_advance_together_and_its_pruning_stops_them_all():
 @pytest.mark.parametrize("how", ["driver killed", "Ctrl-C", "Ctrl-C in a terminal", "Ctrl-C without processes"])
 def test_an_interrupted_search_goes_on_to_the_same_total(how: str):
     """After Ctrl-C from where the trials then saved: there is no other checkpoint. A terminal sends it to everybody."""
-    words = ["~tuned", "search.trials=5", "frames=40960", "eval.every_frames=2048", SPACE]
+    words = ["~tuned", "search.trials=3", "frames=40960", "eval.every_frames=2048", SPACE]
     words += ["checkpoint.every_frames=" + ("1024" if how == "driver killed" else "40960")]
     words += ["hydra/launcher=basic"] if how == "Ctrl-C without processes" else []
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -164,8 +164,8 @@ def test_an_interrupted_search_goes_on_to_the_same_total(how: str):
     unfinished = [t.number for t in trials(folder) if t.state is TrialState.RUNNING]
     done = search("random", *words)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [t.state for t in trials(folder)] == [TrialState.COMPLETE] * 5
-    assert sorted(p.name for p in folder.path.glob("trial_*")) == [f"trial_{n:04d}" for n in range(5)]
+    assert [t.state for t in trials(folder)] == [TrialState.COMPLETE] * 3
+    assert sorted(p.name for p in folder.path.glob("trial_*")) == [f"trial_{n:04d}" for n in range(3)]
     assert no_process_of(folder)
     if how != "driver killed":
         logs = [folder.run(n).log.read_text() for n in unfinished]
@@ -213,6 +213,45 @@ def test_only_the_best_keep_checkpoints_and_a_grid_is_walked_whole():
     assert [log.count(f"trial {n}: complete at") for n in range(4)] == [1] * 4
     kept = [p.parts[-3] for p in folder.path.glob("trial_*/session_*/checkpoints")]
     assert kept == [folder.run(best_trial(folder.study()).number).path.name]
+
+
+def test_several_objectives_leave_a_front_of_best_trials():
+    done = search(
+        "random", "~tuned", "hydra/launcher=basic", "hydra/sweeper/sampler=nsgaii", "search.trials=4", SPACE,
+        "frames=512",
+        "search.metric=[final_return,train_seconds]", "search.direction=[maximize,minimize]",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = sweep_folder("ppo_gym_random")
+    results = [read_json(folder.run(t.number).result) for t in trials(folder)]
+    assert [t.values for t in trials(folder)] == [[r["final_return"]["mean"], r["train_seconds"]] for r in results]
+    front = {t.number for t in folder.study().best_trials}
+    shown = yaml.safe_load((folder.path / "optimization_results.yaml").read_text())
+    assert {one["trial"] for one in shown["solutions"]} == front
+
+
+def test_a_search_whose_trials_fail_is_given_up_and_goes_on_when_told_to():
+    words = ["~tuned", "hydra/launcher=basic", "algo.learning_rate=1e-2,1e-3,1e-4,1e-5", "algo.gamma=0.9,2.0,3.0"]
+    given_up = search("grid", *words, "frames=512", "hydra.sweeper.sampler.seed=1", "search.max_failure_rate=0.3")
+    assert given_up.returncode == 2, given_up.stdout
+    assert re.search(r"trials failed; the last with: .*algo\.gamma=[23]\.0", given_up.stderr)
+    assert "search.max_failure_rate=1" in given_up.stderr
+    begun = len(trials(sweep_folder("ppo_gym_grid")))
+    assert 5 <= begun < 12
+    done = search("grid", *words, "frames=512", "hydra.sweeper.sampler.seed=1", "search.max_failure_rate=1")
+    assert done.returncode == 0, done.stderr
+    states = [t.state for t in trials(sweep_folder("ppo_gym_grid"))]
+    assert (len(states), states.count(TrialState.COMPLETE)) == (12, 4)
+
+
+def test_no_trial_is_begun_after_the_time():
+    words = ["~tuned", "hydra/launcher=basic", "search.trials=3", "frames=512", SPACE]
+    done = search("random", *words, "search.timeout_minutes=0.0001")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "search.timeout_minutes is over" in done.stdout + done.stderr
+    assert len(trials(sweep_folder("ppo_gym_random"))) < 3
+    assert search("random", *words).returncode == 0
+    assert len(trials(sweep_folder("ppo_gym_random"))) == 3
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,9 @@ def make_pruner(search: SearchConfig, frames: int, every: int) -> BasePruner:
             search.percentile, n_startup_trials=int(search.startup_trials), n_warmup_steps=first - 1
         )
     if search.pruner == "wilcoxon":
-        return optuna.pruners.WilcoxonPruner(n_startup_steps=max(2, first // every))
+        with warnings.catch_warnings():  # that Optuna may change it concerns us, not the user
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.pruners.WilcoxonPruner(n_startup_steps=max(2, first // every))
     return optuna.pruners.NopPruner()
 
 

@@ -119,10 +119,16 @@ def _value_at(config: Any, key: str) -> Any:
 
 
 def make_sampler(node: DictConfig, url: str) -> Any:
-    """Optuna's sampler, seeded. A study that goes on is seeded anew, or the first points would be proposed again."""
+    """Optuna's sampler, seeded.
+
+    A study that goes on is seeded anew, or the first points would be proposed again. Not the grid's and QMC's: they
+    note in the study how far they are along an order that the seed gives.
+    """
     settings = OmegaConf.to_container(node, resolve=True)
     assert isinstance(settings, dict)
-    settings["seed"] = int(settings.get("seed") or 0) + _trials_in(url)
+    settings["seed"] = int(settings.get("seed") or 0)
+    if not settings["_target_"].endswith(("GridSampler", "QMCSampler")):
+        settings["seed"] += _trials_in(url)
     return instantiate(settings, _execution_whitelist_=SAMPLERS)
 
 
