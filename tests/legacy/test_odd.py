@@ -39,12 +39,15 @@ def test_the_name_of_a_file_puts_nothing_into_the_configuration(tmp_path: Path) 
     assert str(caught.value).startswith("b??[2J.json")
 
 
-def test_the_report_does_not_replace_the_spec(tmp_path: Path) -> None:
+def test_the_report_does_not_replace_the_spec_or_a_configuration(tmp_path: Path) -> None:
     path = write(tmp_path, {"it": DQN})
     before = path.read_bytes()
     with pytest.raises(SpecError, match="the spec file itself"):
         convert(path, out=tmp_path, report=tmp_path / "conf" / ".." / "specs.json")
+    with pytest.raises(SpecError, match="where a configuration goes"):
+        convert(path, out=tmp_path, report=tmp_path / "conf" / "legacy" / "specs" / "it.yaml")
     assert path.read_bytes() == before
+    assert not (tmp_path / "conf" / "legacy").exists()
 
 
 def test_an_older_conversion_of_a_refused_spec_is_named(tmp_path: Path) -> None:

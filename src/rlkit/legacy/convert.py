@@ -108,6 +108,10 @@ def convert(
     folder = Path(out) / "conf" / "legacy" / plain(source.stem)
     taken: set[str] = set()
     stems = {spec_name: _unique(plain(spec_name), taken) for spec_name in source.specs}
+    if report is not None and Path(report).resolve() in {
+        (folder / f"{stem}.yaml").resolve() for stem in stems.values()
+    }:
+        raise SpecError(f"--report {report} is where a configuration goes\n  give another file")
     conversions = [
         _convert(source, spec_name, folder / f"{stems[spec_name]}.yaml", filled, as_run=as_run, strict=strict)
         for spec_name in source.specs
