@@ -55,7 +55,8 @@ def test_each_sampler_draws_from_the_space(name: str, url: str):
         assert epochs in (1, 2, 4)
 
 
-@pytest.mark.parametrize("name", ["tpe", "random"])
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning", "ignore:.*:UserWarning")
+@pytest.mark.parametrize("name", ["tpe", "random", "cmaes", "gp", "nsgaii"])
 def test_a_study_that_goes_on_is_not_proposed_the_first_points_again(name: str, url: str):
     first = points(sampler(name, url), 5)
     assert points(sampler(name, url), 5) == first
