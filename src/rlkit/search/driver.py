@@ -11,7 +11,6 @@ import functools
 import json
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +59,6 @@ class Driver:
         sampler: what proposes; a function of the space's grid for the grid sampler.
         starter: what starts jobs.
         about: facts on the search, kept with the study for `narrow`, `validate` and `adopt`.
-        device: the device of a slot, where trials share several.
     """
 
     config: RunConfig
@@ -70,7 +68,6 @@ class Driver:
     sampler: Any
     starter: Starter
     about: dict[str, Any]
-    device: Callable[[int], str | None] = lambda slot: None
     jobs: dict[int, Job] = field(default_factory=dict)
     """Of this driver, by the trial's number."""
     slots: dict[int, int] = field(default_factory=dict)
@@ -179,13 +176,12 @@ class Driver:
         trial.set_user_attr(record.OVERRIDES, overrides)
         taken = set(self.slots.values())
         slot = next(i for i in range(self.starter.slots) if i not in taken)
-        device = self.device(slot)
         place: dict[str, str | int] = {
             "storage": self.storage, "study": record.STUDY, "number": trial.number, "folder": str(self.folder.path)
         }  # fmt: skip
         hidden = [f"trial.{key}={_quoted(value)}" for key, value in place.items()]
         seeds = ["seed=1000", f"seeds={self.config.search.seeds}"]
-        job = self.starter.start([*overrides, *seeds, *([f"device={device}"] if device else []), *hidden], trial.number)
+        job = self.starter.start([*overrides, *seeds, *hidden], trial.number, slot)
         self.jobs[trial.number], self.slots[trial.number] = job, slot
         if row := job.row():
             trial.set_user_attr(record.JOB, row)

@@ -75,10 +75,12 @@ class Threaded:
 class Submitted:
     """A trial that submitit has started, as a process here or as a job of SLURM."""
 
-    def __init__(self, launcher: BaseSubmititLauncher, overrides: Sequence[str], number: int) -> None:
+    def __init__(
+        self, launcher: BaseSubmititLauncher, overrides: Sequence[str], number: int, gpus: list[int] | None
+    ) -> None:
         self.slurm = launcher._EXECUTOR == "slurm"
         with deaf_to_ctrl_c():  # what is started inherits this: a terminal's Ctrl-C is the driver's to pass on
-            self.job = executor_of(launcher).submit(
+            self.job = executor_of(launcher, gpus).submit(
                 launcher, list(overrides), "hydra.sweep.dir", number, f"trial_{number}", Singleton.get_state()
             )
 
@@ -140,8 +142,13 @@ def failure_of(returned: JobReturn) -> str | None:
     return None if returned.status is JobStatus.COMPLETED else str(returned._return_value)
 
 
-def executor_of(launcher: BaseSubmititLauncher) -> Any:
-    """The executor that Hydra's launcher would use; it makes one inside of `launch`, which waits for the end."""
+def executor_of(launcher: BaseSubmititLauncher, gpus: list[int] | None = None) -> Any:
+    """The executor that Hydra's launcher would use; it makes one inside of `launch`, which waits for the end.
+
+    Args:
+        launcher: Hydra's.
+        gpus: of this machine that the job sees.
+    """
     import submitit
 
     about_itself = {"max_num_timeout", "python"}
@@ -159,6 +166,8 @@ def executor_of(launcher: BaseSubmititLauncher) -> Any:
             if key not in about_itself | {"submitit_folder"}
         }
     )
+    if gpus:  # AutoExecutor hides them from a job, and cannot be told which; the executor of this machine can
+        executor._executor.update_parameters(gpus_per_node=len(gpus), visible_gpus=gpus)
     return executor
 
 
@@ -168,20 +177,22 @@ class Starter:
     Args:
         launcher: Hydra's, as configured.
         slots: trials at a time; Hydra's own launcher runs in this process, and takes one.
+        gpus: of this machine that trials see: the first slot's, the second's, and around again.
     """
 
-    def __init__(self, launcher: Launcher, slots: int) -> None:
-        self.launcher = launcher
+    def __init__(self, launcher: Launcher, slots: int, gpus: Sequence[list[int]] = ()) -> None:
+        self.launcher, self.gpus = launcher, gpus
         self.alone = isinstance(launcher, BasicLauncher)
         self.slots = 1 if self.alone else slots
         self.pool: ThreadPoolExecutor | None = None
         if not self.alone and not isinstance(launcher, BaseSubmititLauncher):
             self.pool = ThreadPoolExecutor(self.slots)
 
-    def start(self, overrides: Sequence[str], number: int) -> Job:
-        """Start one; with Hydra's own launcher it is over when this returns."""
+    def start(self, overrides: Sequence[str], number: int, slot: int) -> Job:
+        """Start one in a slot; with Hydra's own launcher it is over when this returns."""
         if isinstance(self.launcher, BaseSubmititLauncher):
-            return Submitted(self.launcher, overrides, number)
+            gpus = self.gpus[slot % len(self.gpus)] if self.gpus else None
+            return Submitted(self.launcher, overrides, number, gpus)
         return Threaded(self.launcher, overrides, number, self.pool)
 
     def close(self) -> None:
@@ -195,9 +206,14 @@ def threads_for(threads: int) -> dict[str, str]:
     return dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
 
 
-def visible_gpus() -> list[str]:
-    """CUDA devices of this machine that this process may use, without importing torch."""
+def visible_gpus() -> list[int]:
+    """CUDA devices of this machine that this process may use, without importing torch.
+
+    Where they have names instead of numbers, as parts of a GPU have, it is a cluster that gave them: it counts them
+    from 0 for whoever may use them.
+    """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [word.strip() for word in visible.split(",") if word.strip()]
-    return [str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
+    if visible is None:
+        return list(range(len(list(Path("/dev").glob("nvidia[0-9]*")))))
+    words = [word.strip() for word in visible.split(",") if word.strip()]
+    return [int(word) for word in words] if all(map(str.isdecimal, words)) else list(range(len(words)))

@@ -78,7 +78,7 @@ def sweep(
         "pruner": config.search.pruner,
         "preset": config.search.name,
     }
-    starter = Starter(launcher, slots(config, launcher))
+    starter = Starter(launcher, slots(config, launcher), share_gpus(config, launcher))
     driver = Driver(
         config=config,
         space=space,
@@ -87,7 +87,6 @@ def sweep(
         sampler=make_sampler(sampler, url),
         starter=starter,
         about=about,
-        device=share_gpus(config, launcher),
     )
     if not starter.alone:
         os.environ.update(threads_for(config.threads))
@@ -151,11 +150,12 @@ def slots(config: RunConfig, launcher: Launcher) -> int:
     return max(1, available_cores() // (int(config.threads) * int(config.search.seeds)))
 
 
-def share_gpus(config: RunConfig, launcher: Launcher) -> Any:
-    """Slot -> device, where trials on this machine share several GPUs; a cluster hands them out itself."""
-    gpus = visible_gpus() if config.device != "cpu" and isinstance(launcher, LocalLauncher) else []
-    if gpus and isinstance(launcher, LocalLauncher):
-        launcher.params["gpus_per_node"] = len(gpus)  # submitit hides them from a job that asks for none
-        if all(gpu.isdecimal() for gpu in gpus):
-            launcher.params["visible_gpus"] = [int(gpu) for gpu in gpus]  # else it takes the first ones
-    return lambda slot: f"cuda:{slot % len(gpus)}" if gpus and config.device == "cuda" else None
+def share_gpus(config: RunConfig, launcher: Launcher) -> list[list[int]]:
+    """What trials on this machine see of its GPUs, by slots: one each, or all to choose cuda:N from.
+
+    A cluster hands out its own.
+    """
+    if not isinstance(launcher, LocalLauncher) or config.device in ("cpu", "mps"):
+        return []
+    gpus = visible_gpus()
+    return [[gpu] for gpu in gpus] if config.device in ("auto", "cuda") else [gpus][: len(gpus)]
