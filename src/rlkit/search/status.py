@@ -81,7 +81,7 @@ def _of_sweep(folder: Path) -> list[Standing]:
         found.append(Standing(job, word, _named(slurm, cluster), *_progress(run), run.path))
     for job, slurm in waiting.items():
         if job not in begun:
-            word = "queued" if slurm in cluster else "never begun"
+            word = {None: "never begun", "pending": "queued"}.get(cluster.get(slurm), "starting")
             found.append(Standing(job, word, _named(slurm, cluster), 0, None, folder / SUBMITTED / slurm))
     return sorted(found, key=lambda one: one.job)
 
