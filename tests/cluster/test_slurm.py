@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from rlkit.errors import RunFolderError
 from rlkit.results.folder import read_json
 from rlkit.search.status import standing
 from rlkit.search.study import SweepFolder
@@ -132,19 +133,23 @@ def test_the_status_of_a_sweep_tells_queued_jobs_from_running_and_cancelled_ones
     driver = subprocess.Popen(sweep(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def states() -> list[str]:
-        return [one.state for one in standing(folder)] if folder.exists() and any(folder.glob(".submitit/*")) else []
+        try:
+            return [one.state for one in standing(folder)]
+        except RunFolderError:  # nothing is submitted yet
+            return []
 
-    wait_for(lambda: states() == ["running", "queued", "queued"])
-    array = standing(folder)[1].cluster.partition("_")[0]
-    for job, expected in (
-        (f"{array}_2", ["running", "queued", "never begun"]),
-        (array, ["interrupted", "never begun"]),
-    ):
-        subprocess.run(["scancel", job], check=True)
-        wait_for(lambda expected=expected: states()[: len(expected)] == expected)
-    assert [one.state for one in standing(folder)] == ["interrupted", "never begun", "never begun"]
-    driver.kill()
-    driver.wait()
+    try:
+        wait_for(lambda: states() == ["running", "queued", "queued"])
+        array = standing(folder)[1].cluster.partition("_")[0]
+        subprocess.run(["scancel", f"{array}_2"], check=True)
+        wait_for(lambda: states() == ["running", "queued", "never begun"])
+        subprocess.run(["scancel", array], check=True)
+        wait_for(lambda: states() == ["interrupted", "never begun", "never begun"])
+    finally:
+        driver.kill()
+        driver.wait()
+        subprocess.run(["scancel", "--me"], check=True)
+        wait_for(lambda: not squeue())
 
 
 SEARCH = [
