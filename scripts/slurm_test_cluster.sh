@@ -8,8 +8,14 @@
 set -euo pipefail
 
 stop() {
-    for file in /run/slurmd.pid /run/slurmctld.pid /run/munge/munged.pid; do
-        [ -f "$file" ] && kill "$(cat "$file")" 2>/dev/null || true
+    scancel --me 2>/dev/null || true
+    for name in slurmd slurmctld munged; do # in this order, each gone before the next: a slurmd may wait for a job
+        pkill -x "$name" || continue
+        for _ in $(seq 40); do
+            pgrep -x "$name" >/dev/null || break
+            sleep 0.5
+        done
+        pkill -KILL -x "$name" || true
     done
 }
 
@@ -53,7 +59,7 @@ NodeName=$host NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$memory State=UNKNOWN
 PartitionName=main Nodes=$host Default=YES MaxTime=UNLIMITED State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=10
 PartitionName=high Nodes=$host MaxTime=UNLIMITED State=UP PriorityTier=10
 CONF
-    pgrep -x slurmctld >/dev/null || slurmctld
+    pgrep -x slurmctld >/dev/null || slurmctld -c # without the jobs and the nodes' states of last time
     sleep 1
     pgrep -x slurmd >/dev/null || slurmd
     for _ in $(seq 40); do
