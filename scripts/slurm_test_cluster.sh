@@ -7,12 +7,15 @@
 # Two partitions: jobs of `high` preempt those of `main`, which are queued again after 10 seconds of grace.
 set -euo pipefail
 
+alive() { ps -C "$1" -o stat= | grep -qv Z; } # where nobody reaps them, the dead are still listed
+
 stop() {
     scancel --me 2>/dev/null || true
     for name in slurmd slurmctld munged; do # in this order, each gone before the next: a slurmd may wait for a job
-        pkill -x "$name" || continue
-        for _ in $(seq 40); do
-            pgrep -x "$name" >/dev/null || break
+        alive "$name" || continue
+        pkill -x "$name"
+        for _ in $(seq 20); do
+            alive "$name" || break
             sleep 0.5
         done
         pkill -KILL -x "$name" || true
@@ -27,7 +30,7 @@ start() {
     mkdir -p /run/munge /var/log/munge /var/lib/munge /var/spool/slurmctld /var/spool/slurmd /var/log/slurm
     chown munge:munge /run/munge /var/log/munge /var/lib/munge /etc/munge/munge.key
     chmod 755 /run/munge
-    pgrep -x munged >/dev/null || runuser -u munge -- /usr/sbin/munged
+    alive munged || runuser -u munge -- /usr/sbin/munged
     cat >/etc/slurm/slurm.conf <<CONF
 ClusterName=test
 SlurmctldHost=$host(127.0.0.1)
@@ -59,9 +62,9 @@ NodeName=$host NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$memory State=UNKNOWN
 PartitionName=main Nodes=$host Default=YES MaxTime=UNLIMITED State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=10
 PartitionName=high Nodes=$host MaxTime=UNLIMITED State=UP PriorityTier=10
 CONF
-    pgrep -x slurmctld >/dev/null || slurmctld -c # without the jobs and the nodes' states of last time
+    alive slurmctld || slurmctld -c # without the jobs and the nodes' states of last time
     sleep 1
-    pgrep -x slurmd >/dev/null || slurmd
+    alive slurmd || slurmd
     for _ in $(seq 40); do
         sinfo -h -o %t | grep -q -e idle -e mix && break
         sleep 0.5

@@ -34,7 +34,7 @@ SMALL = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _cluster() -> Iterator[None]:
-    running = subprocess.run(["pgrep", "-x", "slurmctld"], capture_output=True, check=False).returncode == 0
+    running = subprocess.run(["scontrol", "ping"], capture_output=True, check=False).returncode == 0
     if not running:
         subprocess.run(["bash", str(CLUSTER), "start"], check=True, env={**os.environ, "SLURM_TEST_CPUS": "4"})
     yield
