@@ -10,10 +10,10 @@ set -euo pipefail
 alive() { ps -C "$1" -o stat= | grep -qv Z; } # where nobody reaps them, the dead are still listed
 
 stop() {
-    scancel --me 2>/dev/null || true
+    if alive slurmctld; then scancel --me || true; fi
     for name in slurmd slurmctld munged; do # in this order, each gone before the next: a slurmd may wait for a job
         alive "$name" || continue
-        pkill -x "$name"
+        pkill -x "$name" || true
         for _ in $(seq 20); do
             alive "$name" || break
             sleep 0.5

@@ -59,6 +59,22 @@ def test_jobs_that_slurm_has_not_begun_are_shown(tmp_path: Path, monkeypatch: py
     assert jobs[10].run == sweep / ".submitit" / "9_10"
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_where_slurm_does_not_answer_nothing_is_said_to_be_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+):
+    sweep = tmp_path / "sweep"
+    submit(sweep, "9", 2)
+    begin(sweep, 0, "10", "running")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    if there:
+        squeue(tmp_path / "bin", monkeypatch, "down >&2; exit 1")
+    assert [(one.state, one.cluster) for one in standing(sweep)] == [
+        ("running", "10 unknown"),
+        ("unknown", "9_1 unknown"),
+    ]
+
+
 def test_without_slurm_the_lock_tells_whether_a_job_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "")
     begin(tmp_path, 0, None, "running")

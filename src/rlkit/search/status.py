@@ -18,6 +18,9 @@ from rlkit.search.study import SWEEP, SweepFolder
 from rlkit.search.table import number, state
 from rlkit.training.jobs import JOBS, SUBMITTED, notes, submitted
 
+WAITING = {None: "never begun", "pending": "queued", "unknown": "unknown"}
+"""What a job is that has noted nothing yet, by its state in SLURM; in any other it is starting."""
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -25,7 +28,7 @@ class Standing:
 
     job: int
     state: str
-    """running, queued, interrupted, never begun, or how it ended."""
+    """starting, running, queued, interrupted, never begun, unknown, or how it ended."""
     cluster: str
     """Its number and state in SLURM; empty where it has none."""
     frames: int
@@ -60,7 +63,7 @@ def _of_search(folder: SweepFolder) -> list[Standing]:
         word = state(trial)
         if word == "running" and slurm and cluster.get(slurm) == "pending":
             word = "queued"
-        elif word == "running" and not record.at_work(trial, run):
+        elif word == "running" and slurm not in cluster and not record.at_work(trial, run):
             word = "interrupted"
         found.append(Standing(trial.number, word, _named(slurm, cluster), *_progress(run), run.path))
     return found
@@ -81,7 +84,7 @@ def _of_sweep(folder: Path) -> list[Standing]:
         found.append(Standing(job, word, _named(slurm, cluster), *_progress(run), run.path))
     for job, slurm in waiting.items():
         if job not in begun:
-            word = {None: "never begun", "pending": "queued"}.get(cluster.get(slurm), "starting")
+            word = WAITING.get(cluster.get(slurm), "starting")
             found.append(Standing(job, word, _named(slurm, cluster), 0, None, folder / SUBMITTED / slurm))
     return sorted(found, key=lambda one: one.job)
 
@@ -97,16 +100,21 @@ def _progress(run: RunFolder) -> tuple[int, float | None]:
 
 
 def in_slurm(jobs: Iterable[str]) -> dict[str, str]:
-    """The states of those jobs that SLURM still has, by number: a job's own, or `<array>_<index>`. One question."""
-    asked_for = ",".join(sorted(set(jobs)))
-    if not asked_for:
+    """The states of those jobs that SLURM still has, by number: a job's own, or `<array>_<index>`. One question.
+
+    Where SLURM is not on this machine or does not answer, all are unknown.
+    """
+    names = sorted(set(jobs))
+    if not names:
         return {}
-    command = ["squeue", "-h", "-r", "-j", asked_for, "-o", "%A %i %T"]
+    command = ["squeue", "-h", "-r", "-j", ",".join(names), "-o", "%A %i %T"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    except OSError:  # not on this machine
-        return {}
-    rows = [line.split() for line in answer.splitlines()]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return dict.fromkeys(names, "unknown")
+    if answer.returncode and "Invalid job id" not in answer.stderr:
+        return dict.fromkeys(names, "unknown")
+    rows = [line.split() for line in answer.stdout.splitlines()]
     return {name: word.lower() for own, in_array, word in rows for name in (own, in_array)}
 
 

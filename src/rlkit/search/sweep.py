@@ -158,4 +158,6 @@ def share_gpus(config: RunConfig, launcher: Launcher) -> list[list[int]]:
     if not isinstance(launcher, LocalLauncher) or config.device in ("cpu", "mps"):
         return []
     gpus = visible_gpus()
-    return [[gpu] for gpu in gpus] if config.device in ("auto", "cuda") else [gpus][: len(gpus)]
+    if config.device in ("auto", "cuda"):
+        return [[gpu] for gpu in gpus]
+    return [gpus] if gpus else []
