@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,12 +66,17 @@ class Parts:
         self.memory.add(self.algo.prepare(rollout))
         self.frames += self.rows
 
+    def draw(self) -> Sequence[Batch]:
+        """One batch of a replay memory, whose successors the update itself rates."""
+        drawn: Sequence[Batch] = self.algo.draw(self.memory, 1)
+        return drawn
+
     def batches(self) -> list[Batch]:
         """Some batches to update on, none of them the last of its rollout, which alone gives statistics."""
         if isinstance(self.memory, ReplayMemory):
             while self.memory.rows < 2000:
                 self.collect()
-            return [self.algo.draw(self.memory) for _ in range(16)]
+            return [batch for _ in range(16) for batch in self.draw()]
         self.collect()
         found = list(itertools.islice(self.algo.batches(self.memory), 16))
         self.algo.last_of_rollout = False
@@ -125,7 +130,7 @@ def every_case() -> Iterator[Case]:
             size = len(batches[0])
             yield Case(
                 name=f"{name}: sample {size}",
-                ours=lambda parts=parts: parts.algo.draw(parts.memory),
+                ours=lambda parts=parts: parts.draw(),
                 theirs=lambda arrays=arrays, size=size: arrays.sample(size),
             )
 

@@ -11,6 +11,7 @@ import pytest
 import bench_core
 from rlkit.config.schema import compose
 from speed import document, peers, stats, tasks
+from speed.cases import every_case
 from speed.products import Pass
 from speed.run_sb3 import arguments
 
@@ -141,6 +142,15 @@ def test_the_page_has_every_table() -> None:
     text = (Path(document.__file__).parents[2] / "docs" / "performance.md").read_text()
     for name in document.tables(Path("nowhere")):
         assert text.count(f"<!-- {name} -->") == text.count(f"<!-- /{name} -->") == 1
+
+
+def test_every_piece_runs_on_both_sides() -> None:
+    names = []
+    for case in every_case():
+        case.ours()
+        case.theirs()
+        names.append(case.name)
+    assert len(names) == len(set(names)) == 14
 
 
 def test_a_slowdown_is_pointed_out(capsys: pytest.CaptureFixture[str]) -> None:
