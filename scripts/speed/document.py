@@ -83,14 +83,17 @@ def _return(runs: list[dict[str, Any]]) -> str:
 
 def peers_rows(records: list[dict[str, Any]]) -> list[str]:
     """Frames per second and returns of each task and peer."""
-    rows = ["| task | peer | its frames/s | rlkit's | ratio (pairs) | goal | its return | rlkit's |", "|---" * 8 + "|"]
+    rows = [
+        "| task | peer | processor | its frames/s | rlkit's | ratio (pairs) | goal | its return | rlkit's |",
+        "|---" * 9 + "|",
+    ]
     for record in records:
         peer, ratio = record["peer"], record["ratio"]
         theirs, mine, rate = record["runs"][peer], record["runs"]["rlkit"], stats.rate_of(peer)
         rows.append(
-            f"| {record['title']}, {mine[0]['frames']:,} frames | {NAMES[peer]} | {_median(theirs, rate):,.0f} | "
-            f"{_median(mine, rate):,.0f} | **{ratio['median']:.2f}** ({ratio['min']:.2f} to {ratio['max']:.2f}; "
-            f"{len(mine)}) | {record['goals'][peer]:g} | {_return(theirs)} | {_return(mine)} |"
+            f"| {record['title']}, {mine[0]['frames']:,} frames | {NAMES[peer]} | {record['machine']['cpu']} | "
+            f"{_median(theirs, rate):,.0f} | {_median(mine, rate):,.0f} | **{ratio['median']:.2f}** "
+            f"({ratio['min']:.2f} to {ratio['max']:.2f}; {len(mine)}) | {record['goals'][peer]:g} | {_return(theirs)} | {_return(mine)} |"
         )
     return rows
 
@@ -181,7 +184,7 @@ def _learning(run: dict[str, Any]) -> dict[str, float]:
 
 
 def floor_rows(records: list[dict[str, Any]], core: dict[str, Any] | None) -> list[str]:
-    """How fast learning would be if only its matrix products took time."""
+    """How fast learning would be if only its matrix products took time, of tasks that ran on the pieces' processor."""
     rows = [
         "| task | frames/s | if learning were its products alone | at the sgemm rate | products' share of an update |",
         "|---" * 5 + "|",
@@ -192,6 +195,8 @@ def floor_rows(records: list[dict[str, Any]], core: dict[str, Any] | None) -> li
     for record in records:
         piece = pieces.get(record["task"])
         if record["peer"] != "sb3" or piece is None or record["task"] not in PASSES:
+            continue
+        if record["machine"]["cpu"] != core["machine"]["cpu"]:
             continue
         runs = record["runs"]["rlkit"]
         cells = []

@@ -130,7 +130,9 @@ def test_tables_are_written_between_their_comments_and_nowhere_else(tmp_path: Pa
     (results / "ppo_cartpole.sb3.json").write_text(json.dumps(_record()))
     document.write(page, results)
     first = page.read_text()
-    assert "| SB3 | 1,000 | 3,000 | **3.00** (2.00 to 4.00; 3) | 4 | 200.0 ± 0.0 | 200.0 ± 0.0 |" in first
+    assert (
+        "| SB3 | some processor | 1,000 | 3,000 | **3.00** (2.00 to 4.00; 3) | 4 | 200.0 ± 0.0 | 200.0 ± 0.0 |" in first
+    )
     assert "some processor, 2 cores" in first
     assert "imports this build of torch takes 250 MB" in first
     assert "| 25% | 12% | 50% | 12% | 333 | 1,667 |" in first
