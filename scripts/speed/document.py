@@ -90,11 +90,18 @@ def peers_rows(records: list[dict[str, Any]]) -> list[str]:
     for record in records:
         peer, ratio = record["peer"], record["ratio"]
         theirs, mine, rate = record["runs"][peer], record["runs"]["rlkit"], stats.rate_of(peer)
-        rows.append(
-            f"| {record['title']}, {mine[0]['frames']:,} frames | {NAMES[peer]} | {record['machine']['cpu']} | "
-            f"{_median(theirs, rate):,.0f} | {_median(mine, rate):,.0f} | **{ratio['median']:.2f}** "
-            f"({ratio['min']:.2f} to {ratio['max']:.2f}; {len(mine)}) | {record['goals'][peer]:g} | {_return(theirs)} | {_return(mine)} |"
-        )
+        cells = [
+            f"{record['title']}, {mine[0]['frames']:,} frames",
+            NAMES[peer],
+            record["machine"]["cpu"],
+            f"{_median(theirs, rate):,.0f}",
+            f"{_median(mine, rate):,.0f}",
+            f"**{ratio['median']:.2f}** ({ratio['min']:.2f} to {ratio['max']:.2f}; {len(mine)})",
+            f"{record['goals'][peer]:g}",
+            _return(theirs),
+            _return(mine),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
     return rows
 
 
