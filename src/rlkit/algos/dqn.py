@@ -58,6 +58,7 @@ class DQN(OffPolicy):
         super().__init__(cfg, setting)
         self.choices = discrete(setting, cfg.name)
         self.atoms = 1 if cfg.distribution == "none" else int(cfg.atoms)
+        self.plain = self.atoms == 1 and not cfg.dueling  # the outputs are the values themselves
         width = (self.choices + cfg.dueling) * self.atoms
         outputs = {"q": Output(width, setting.net.value_gain)}
         self.q = Network(setting.net, outputs, setting.spec.observation, setting.init, setting.device)
@@ -84,7 +85,7 @@ class DQN(OffPolicy):
             (out,), state = self.q.advance(obs, state)
         else:
             out = self.q.infer(obs)
-        q = self.expected(self.split(torch.from_numpy(out))).numpy()
+        q = out if self.plain else self.expected(self.split(torch.from_numpy(out))).numpy()
         if repeats:
             epsilon = 1.0 if warming_up else scheduled(cfg.epsilon, cfg.epsilon_schedule, frames, self.total_frames)
             action = repeats(q, epsilon, self.rng)
@@ -132,7 +133,10 @@ class DQN(OffPolicy):
         batch, out, back, next_out, chooser_out = self.forward(batch)
         every_z, next_every = self.split(out), self.split(next_out)
         chooser = next_every if chooser_out is next_out else self.split(chooser_out)
-        next_z = next_every.gather(1, self.of(self.expected(chooser).argmax(-1)))[:, 0]  # [B, Z]
+        if chooser is next_every and self.atoms == 1:  # who chooses and rates takes the largest
+            next_z = next_every.amax(1)  # [B, Z]
+        else:
+            next_z = next_every.gather(1, self.of(self.expected(chooser).argmax(-1)))[:, 0]
         taken = self.of(batch.action)
         z = every_z.gather(1, taken)[:, 0]
         if cfg.distribution == "categorical":

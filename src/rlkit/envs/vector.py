@@ -17,7 +17,7 @@ from gymnasium import spaces
 from loguru import logger
 
 from rlkit.envs.backends import StepError
-from rlkit.envs.transforms import ObservationTransform, RewardTransform
+from rlkit.envs.transforms import ObservationTransform, RewardTransform, bounded
 from rlkit.errors import CheckpointError, EnvError
 from rlkit.seeding import episode_seed
 from rlkit.types import State, Transition
@@ -74,11 +74,11 @@ class VectorEnv:
         boundary = terminated | truncated
         self.returns += reward
         self.lengths += 1
-        learnt = self.valued(reward, ended)
-        if not ended.any():
-            self._show(next_obs)
-            return Transition(learnt, terminated, boundary, NO_ROWS, next_obs[:0])
         cut = ended.nonzero()[0]
+        learnt = self.valued(reward, cut)
+        if not len(cut):
+            self._show(next_obs)
+            return Transition(learnt, terminated, boundary, cut, next_obs[:0])
         cut_obs = self.seen(next_obs[cut])
         self.recent_returns.extend(self.returns[cut].tolist())
         self.recent_lengths.extend(self.lengths[cut].tolist())
@@ -202,9 +202,6 @@ class VectorEnv:
         self.backend.close()
 
 
-NO_ROWS = np.zeros(0, np.int64)
-
-
 class ActionMap:
     """From a policy's actions to the environment's.
 
@@ -232,7 +229,7 @@ class ActionMap:
         if not isinstance(self.space, spaces.Box):
             return (action + self.start).reshape(len(action), *(self.space.shape or ()))
         flat = action.reshape(len(action), -1)
-        scaled = np.clip(flat, -1.0, 1.0) * self.half + self.middle
+        scaled = bounded(flat, 1.0) * self.half + self.middle
         if not self.all_bounded:
             scaled = np.where(self.bounded, scaled, flat)
         return scaled.reshape(len(action), *self.shape).astype(self.dtype, copy=False)

@@ -20,10 +20,12 @@ class RunningMoments:
 
     def update(self, rows: Array) -> None:
         """Take in rows `[B, *shape]`."""
-        rows = rows.astype(np.float64)
-        n, mean = len(rows), rows.mean(0)
+        n, rows = len(rows), rows.astype(np.float64)
+        alone = n == 1  # as every step of a single environment is: a row that does not deviate from its mean
+        mean = rows[0] if alone else rows.mean(0)
         shift, total = mean - self.mean, self.count + n
-        self.squares += np.square(rows - mean).sum(0) + np.square(shift) * (self.count * n / total)
+        between = np.square(shift) * (self.count * n / total)
+        self.squares += between if alone else np.square(rows - mean).sum(0) + between
         self.mean = self.mean + shift * (n / total)
         self.count = total
 

@@ -82,8 +82,10 @@ class ActorCritic:
     def _with_free(self, params: Floats) -> Floats:
         if not self.dist.free:
             return params
-        free = np.broadcast_to(self.free.weight.cpu().numpy(), (len(params), self.dist.free))
-        return np.concatenate([params, free], -1)
+        both = np.empty((len(params), params.shape[1] + self.dist.free), np.float32)
+        both[:, : -self.dist.free] = params
+        both[:, -self.dist.free :] = self.free.weight.cpu().numpy()
+        return both
 
     def tape(
         self,
