@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rlkit.nets.kernels import product
+
 
 @dataclass(frozen=True)
 class Pass:
@@ -78,6 +80,6 @@ def products(passes: list[Pass]) -> Any:
 
     def run() -> None:
         for a, b, out in made:
-            np.matmul(a, b, out=out)
+            product(a, b, out)
 
     return run

@@ -1,3 +1,5 @@
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from rlkit.config.net import MLPConfig
 from rlkit.nets.build import Output, build
 from rlkit.nets.dense import Dense
-from rlkit.nets.kernels import NumpyKernels, TorchKernels
+from rlkit.nets.kernels import LARGE, CPUKernels, TorchKernels
 from rlkit.nets.optim import Flat, Slot
 from rlkit.nets.traced import Traced
 
@@ -53,9 +55,15 @@ def grads(net: Dense) -> dict[str, torch.Tensor]:
     hidden=st.lists(st.integers(1, 9), max_size=3),
     outputs=st.lists(st.integers(1, 4), min_size=1, max_size=3),
     activation=st.sampled_from(["tanh", "relu"]),
+    large=st.sampled_from([1, LARGE]),
 )
-def test_forward_and_backward_equal_autograd_for_any_shape(rows, inputs, hidden, outputs, activation):
-    """In float64 to 1e-6 of each number, and in float32 to what its sums allow."""
+def test_forward_and_backward_equal_autograd_for_any_shape(rows, inputs, hidden, outputs, activation, large):
+    """In float64 to 1e-6 of each number, and in float32 to what its sums allow, with NumPy's products and torch's."""
+    with patch("rlkit.nets.kernels.LARGE", large):
+        compare_with_autograd(rows, inputs, hidden, outputs, activation)
+
+
+def compare_with_autograd(rows, inputs, hidden, outputs, activation):
     for dtype, rtol, atol in ((torch.float64, 1e-6, 1e-9), (torch.float32, 1e-4, 1e-5)):
         net = make(inputs, hidden, outputs, activation, dtype=dtype)
         x = torch.randn(rows, inputs, generator=torch.Generator().manual_seed(1), dtype=dtype)
@@ -82,13 +90,15 @@ def test_forward_and_backward_equal_autograd_for_any_shape(rows, inputs, hidden,
             np.testing.assert_allclose(net.infer(x.numpy(), k), theirs[k].detach().numpy(), rtol=rtol, atol=atol)
 
 
+@pytest.mark.parametrize("large", [1, LARGE])
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
-def test_the_kernels_of_other_devices_give_the_same(activation: str, monkeypatch: pytest.MonkeyPatch):
+def test_the_kernels_of_other_devices_give_the_same(activation: str, large: int, monkeypatch: pytest.MonkeyPatch):
     """What CUDA runs, on the CPU: the same arithmetic through torch."""
+    monkeypatch.setattr("rlkit.nets.kernels.LARGE", large)
     fast = make(activation=activation)
     monkeypatch.setattr("rlkit.nets.dense.kernels_for", lambda device: TorchKernels)
     plain = make(activation=activation)
-    assert fast.kernels is NumpyKernels
+    assert fast.kernels is CPUKernels
     assert plain.kernels is TorchKernels
     x, d_outs = torch.randn(6, 3), [torch.randn(6, 4), torch.randn(6, 1)]
     for net in (fast, plain):

@@ -1,7 +1,7 @@
-"""The arithmetic of one dense layer, on the CPU in NumPy and elsewhere in torch, over the same memory layout.
+"""The arithmetic of one dense layer, on the CPU in NumPy or torch by size, elsewhere in torch, over one memory layout.
 
 Arrays are `[K, B, width]` for values, `[K, out, in]` for weights, `[K, 1, out]` for biases. NumPy's products cost less
-a call than torch's and are faster at these sizes; which one is used depends on the device alone, never on a timing,
+a call than torch's, torch's less an element; which one is used depends on device and shape alone, never on a timing,
 because it decides the order of floating-point sums.
 """
 
@@ -20,10 +20,21 @@ if TYPE_CHECKING:
 # Torch's element-wise kernels cost more a call than NumPy's and less an element. NumPy's tanh is the fastest with
 # AVX-512 and among the slowest without it; both are exact to 2e-7.
 SMALL = 4096
+LARGE = 2**20
+"""Multiplications of one network's product from which torch's is faster than NumPy's."""
 WIDE = torch.backends.cpu.get_cpu_capability() == "AVX512"
+_tensor = torch.from_numpy
 
 
-class NumpyKernels:
+def product(a: Array, b: Array, out: Array) -> Array:
+    """`out = a b`, `[K, n, m]` times `[K, m, p]`."""
+    if a[0].size * b.shape[2] < LARGE:
+        return np.matmul(a, b, out=out)
+    torch.bmm(_tensor(a), _tensor(b), out=_tensor(out))
+    return out
+
+
+class CPUKernels:
     """Dense layers on the CPU."""
 
     @staticmethod
@@ -34,13 +45,16 @@ class NumpyKernels:
     @staticmethod
     def tensor(x: Array) -> Tensor:
         """The way back."""
-        return torch.from_numpy(x)
+        return _tensor(x)
 
     @staticmethod
     def affine(x: Array, weight: Array, bias: Array, out: Array) -> None:
         """`out = x weight^T + bias`."""
-        np.matmul(x, weight.transpose(0, 2, 1), out=out)
-        out += bias
+        if x.shape[1] * weight[0].size < LARGE:
+            np.matmul(x, weight.transpose(0, 2, 1), out=out)
+            out += bias
+        else:
+            torch.baddbmm(_tensor(bias), _tensor(x), _tensor(weight).mT, out=_tensor(out))
 
     @staticmethod
     def tanh(x: Array) -> None:
@@ -48,7 +62,7 @@ class NumpyKernels:
         if WIDE or x.size < SMALL:
             np.tanh(x, out=x)
         else:
-            torch.from_numpy(x).mul_(2).sigmoid_().mul_(2).sub_(1)
+            _tensor(x).mul_(2).sigmoid_().mul_(2).sub_(1)
 
     @staticmethod
     def relu(x: Array) -> None:
@@ -56,13 +70,13 @@ class NumpyKernels:
         if x.size < SMALL:
             np.maximum(x, 0, out=x)
         else:
-            torch.from_numpy(x).relu_()
+            _tensor(x).relu_()
 
     @staticmethod
     def back_tanh(d: Array, y: Array) -> None:
         """`d *= 1 - y^2`, in place."""
-        grad = torch.from_numpy(d)
-        torch.ops.aten.tanh_backward.grad_input(grad, torch.from_numpy(y), grad_input=grad)
+        grad = _tensor(d)
+        torch.ops.aten.tanh_backward.grad_input(grad, _tensor(y), grad_input=grad)
 
     @staticmethod
     def back_relu(d: Array, y: Array) -> None:
@@ -70,32 +84,32 @@ class NumpyKernels:
         if d.size < SMALL:
             d *= y > 0
         else:
-            grad = torch.from_numpy(d)
-            torch.ops.aten.threshold_backward.grad_input(grad, torch.from_numpy(y), 0, grad_input=grad)
+            grad = _tensor(d)
+            torch.ops.aten.threshold_backward.grad_input(grad, _tensor(y), 0, grad_input=grad)
 
     @staticmethod
     def back_affine(d: Array, x: Array, d_weight: Array, d_bias: Array, overwrite: bool) -> None:
         """`d_weight (+)= d^T x`, `d_bias (+)= sum d`."""
         ones = np.ones((1, d.shape[1]), d.dtype)  # a product with ones sums faster than sum over the middle axis
         if overwrite:
-            np.matmul(d.transpose(0, 2, 1), x, out=d_weight)
+            product(d.transpose(0, 2, 1), x, d_weight)
             np.matmul(ones, d, out=d_bias)
         else:
-            d_weight += np.matmul(d.transpose(0, 2, 1), x)
+            d_weight += product(d.transpose(0, 2, 1), x, np.empty_like(d_weight))
             d_bias += np.matmul(ones, d)
 
     @staticmethod
     def back_input(d: Array, weight: Array, out: Array | None = None) -> Array:
         """`d weight`."""
+        out = np.empty((*d.shape[:2], weight.shape[2]), d.dtype) if out is None else out
         if weight.shape[1] == 1:  # one output: a product by broadcasting is ten times faster than a matrix product
-            out = np.empty((*d.shape[:2], weight.shape[2]), d.dtype) if out is None else out
-            torch.mul(torch.from_numpy(d), torch.from_numpy(weight), out=torch.from_numpy(out))
+            torch.mul(_tensor(d), _tensor(weight), out=_tensor(out))
             return out
-        return np.matmul(d, weight, out=out)
+        return product(d, weight, out)
 
 
 class TorchKernels:
-    """Dense layers on any other device; see `NumpyKernels`."""
+    """Dense layers on any other device; see `CPUKernels`."""
 
     @staticmethod
     def view(x: Tensor) -> Tensor:  # noqa: D102
@@ -138,4 +152,4 @@ class TorchKernels:
 
 def kernels_for(device: torch.device) -> Any:
     """The kernels of a device."""
-    return NumpyKernels if device.type == "cpu" else TorchKernels
+    return CPUKernels if device.type == "cpu" else TorchKernels
