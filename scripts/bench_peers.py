@@ -26,23 +26,20 @@ EPISODES = {"ppo_pong": 30}
 """Of the final evaluation, where rlkit's default for the environment is not 100."""
 
 
-def compare(name: str, task: tasks.Task, peer: Peer, pairs: int, threads: int) -> dict[str, Any]:
+def compare(name: str, task: tasks.Task, peer: Peer, pairs: int) -> dict[str, Any]:
     """Run the pairs of one task and peer; the record that is stored."""
     runs: dict[str, list[dict[str, Any]]] = {"rlkit": [], peer.name: []}
     for seed in range(pairs):
         print(f"{name}, seed {seed}", flush=True)
         for side in runs:
-            if side == "rlkit":
-                run = run_rlkit(task, seed, threads)
-            else:
-                run = run_peer(peer, task, seed, threads, EPISODES.get(name, 100))
+            run = run_rlkit(task, seed) if side == "rlkit" else run_peer(peer, task, seed, EPISODES.get(name, 100))
             runs[side].append({"seed": seed, "load": machine.load(), **run})
             print(f"  {side:5} {_line(run)}", flush=True)
     rates = {side: [run[stats.rate_of(peer.name)] for run in found] for side, found in runs.items()}
     ratio = stats.spread([mine / theirs for mine, theirs in zip(rates["rlkit"], rates[peer.name], strict=True)])
     print(f"  ratio {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})\n", flush=True)
     return {
-        **_record(name, task, threads),
+        **_record(name, task),
         "peer": peer.name,
         "peer_versions": peer.versions,
         "ratio": ratio,
@@ -50,24 +47,23 @@ def compare(name: str, task: tasks.Task, peer: Peer, pairs: int, threads: int) -
     }
 
 
-def together(name: str, task: tasks.Task, pairs: int, threads: int) -> dict[str, Any]:
+def together(name: str, task: tasks.Task, pairs: int) -> dict[str, Any]:
     """One session alone, and two at once, in turn: what a session keeps of its speed."""
     runs: dict[str, list[dict[str, Any]]] = {"alone": [], "together": []}
     for seed in range(pairs):
         for side, seeds in (("alone", 1), ("together", 2)):
-            runs[side].append({"seed": seed, "load": machine.load(), **run_rlkit(task, seed, threads, seeds)})
+            runs[side].append({"seed": seed, "load": machine.load(), **run_rlkit(task, seed, seeds)})
             print(f"  {side:8} {runs[side][-1]['fps']:,.0f} frames a second and session", flush=True)
     kept = [two["fps"] / one["fps"] for one, two in zip(runs["alone"], runs["together"], strict=True)]
     ratio = stats.spread(kept)
     print(f"{name}: a session beside another keeps {ratio['median']:.0%} of its speed\n", flush=True)
-    return {**_record(name, task, threads), "peer": "together", "ratio": ratio, "runs": runs}
+    return {**_record(name, task), "peer": "together", "ratio": ratio, "runs": runs}
 
 
-def _record(name: str, task: tasks.Task, threads: int) -> dict[str, Any]:
+def _record(name: str, task: tasks.Task) -> dict[str, Any]:
     return {
         "task": name,
         **dataclasses.asdict(task),
-        "threads": threads,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "revision": machine.revision(),
         "import_torch_mb": import_torch_mb(),
@@ -101,7 +97,7 @@ def main() -> int:
         "--peers", default=",".join(PEERS), help=f"of {', '.join(PEERS)}, together (default: all peers)"
     )
     parser.add_argument("--pairs", type=int, default=3, help="runs of each side (default: 3)")
-    parser.add_argument("--threads", type=int, default=1, help="of the learner, on both sides (default: 1)")
+    parser.add_argument("--threads", type=int, help="of the learner, on both sides (default: what the task says)")
     parser.add_argument("--share", type=float, default=1.0, help="of each task's frames, to try out (default: 1)")
     parser.add_argument(
         "--cache", type=Path, default=Path.home() / ".cache" / "rlkit-peers", help="virtual environments"
@@ -125,13 +121,15 @@ def main() -> int:
     given.results.mkdir(parents=True, exist_ok=True)
     for name in names:
         task = _shrunk(known[name], given.share)
+        if given.threads:
+            task = dataclasses.replace(task, threads=given.threads)
         for side in wanted:
             if side not in task.goals:
                 continue
             if side == "together":
-                record = together(name, task, given.pairs, given.threads)
+                record = together(name, task, given.pairs)
             else:
-                record = compare(name, task, peers[side], given.pairs, given.threads)
+                record = compare(name, task, peers[side], given.pairs)
             (given.results / f"{name}.{side}.json").write_text(json.dumps(record, indent=1) + "\n")
     if given.results == RESULTS:
         document.write(ROOT / "docs" / "performance.md", RESULTS)

@@ -76,6 +76,10 @@ def _median(runs: list[dict[str, Any]], key: str) -> float:
     return stats.spread([run[key] for run in runs])["median"]
 
 
+def _threads(record: dict[str, Any]) -> list[str]:
+    return [f"{record['threads']} threads"] if record["threads"] > 1 else []
+
+
 def _return(runs: list[dict[str, Any]]) -> str:
     mean, half = stats.interval([run["return"] for run in runs], runs[0]["return_half_width"])
     return f"{mean:,.1f} ± {half:,.1f}"
@@ -91,7 +95,7 @@ def peers_rows(records: list[dict[str, Any]]) -> list[str]:
         peer, ratio = record["peer"], record["ratio"]
         theirs, mine, rate = record["runs"][peer], record["runs"]["rlkit"], stats.rate_of(peer)
         cells = [
-            f"{record['title']}, {mine[0]['frames']:,} frames",
+            ", ".join([record["title"], f"{mine[0]['frames']:,} frames", *_threads(record)]),
             NAMES[peer],
             record["machine"]["cpu"],
             f"{_median(theirs, rate):,.0f}",

@@ -88,20 +88,20 @@ def _run(command: list[str]) -> str:
     return done.stdout
 
 
-def run_peer(peer: Peer, task: Task, seed: int, threads: int, episodes: int) -> dict[str, Any]:
+def run_peer(peer: Peer, task: Task, seed: int, episodes: int) -> dict[str, Any]:
     """Train a task with a peer; see `_finish` for what comes back."""
-    given = {**dataclasses.asdict(task), "peer": peer.name, "seed": seed, "threads": threads, "episodes": episodes}
+    given = {**dataclasses.asdict(task), "peer": peer.name, "seed": seed, "episodes": episodes}
     out, cost = _measured(
-        lambda spawned: [str(peer.python), str(RUNNER), json.dumps({**given, "spawned": spawned})], threads, {}
+        lambda spawned: [str(peer.python), str(RUNNER), json.dumps({**given, "spawned": spawned})], task.threads, {}
     )
     return _finish(json.loads(out.splitlines()[-1]), cost, episodes)
 
 
-def run_rlkit(task: Task, seed: int, threads: int, seeds: int = 1) -> dict[str, Any]:
+def run_rlkit(task: Task, seed: int, seeds: int = 1) -> dict[str, Any]:
     """Train a task with `python -m rlkit`, everything that is on by default left on."""
     with tempfile.TemporaryDirectory() as runs:
-        command = [sys.executable, "-m", "rlkit", *task.overrides(seed, threads), f"seeds={seeds}", "name=bench"]
-        _, cost = _measured(lambda spawned: command, threads, {"RLKIT_RUNS": runs})
+        command = [sys.executable, "-m", "rlkit", *task.overrides(seed), f"seeds={seeds}", "name=bench"]
+        _, cost = _measured(lambda spawned: command, task.threads, {"RLKIT_RUNS": runs})
         (folder,) = (Path(runs) / "bench").iterdir()
         result = json.loads((folder / "result.json").read_text())
         session = folder / f"session_{seed}"

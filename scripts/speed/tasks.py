@@ -29,19 +29,20 @@ class Task:
     frames: int
     settle_frames: int
     num_envs: int
+    threads: int = 1
     settings: dict[str, Any]
     net: dict[str, Any] = field(default_factory=dict)
     other: dict[str, Any] = field(default_factory=dict)
     goals: dict[str, float] = field(default_factory=dict)
 
-    def overrides(self, seed: int = 0, threads: int = 1) -> list[str]:
+    def overrides(self, seed: int = 0) -> list[str]:
         """What is typed behind `python -m rlkit`; everything that is not named keeps its default."""
         keys = {
             "algo": self.algo,
             "env": self.env,
             "tuned": "none",
             "seed": seed,
-            "threads": threads,
+            "threads": self.threads,
             "frames": self.frames,
             "num_envs": self.num_envs,
             **{f"net.{key}": value for key, value in self.net.items()},

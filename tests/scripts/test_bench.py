@@ -21,7 +21,7 @@ TASKS = tasks.load()
 @pytest.mark.parametrize("name", TASKS)
 def test_rlkit_gets_every_setting_of_a_task(name: str) -> None:
     task = TASKS[name]
-    config = compose(task.overrides(seed=3, threads=2))
+    config = compose(dataclasses.replace(task, threads=2).overrides(seed=3))
     assert (config.frames, config.num_envs, config.seed, config.threads) == (task.frames, task.num_envs, 3, 2)
     for key, value in task.settings.items():
         found: Any = config.algo

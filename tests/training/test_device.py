@@ -1,7 +1,8 @@
-"""Which device `auto` takes, and why."""
+"""What a process settles before it trains: device, threads, rounding."""
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from rlkit import compose
 from rlkit.training import agent
@@ -43,3 +44,20 @@ def test_tensor_float_and_timed_kernels_are_for_runs_that_need_not_repeat(
     assert device == torch.device("cuda:1")
     assert asked == ["highest" if deterministic else "high"]
     assert torch.backends.cudnn.benchmark is torch.backends.cudnn.allow_tf32 is not deterministic
+
+
+def test_threads_are_torchs_alone():
+    """Two pools that spin on the same cores are ten times slower than one thread."""
+    before = torch.get_num_threads()
+    try:
+        agent.prepare_process(compose(["threads=2"]))
+        assert torch.get_num_threads() == 2
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["internal_api"] == "openblas"} == {1}
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_denormal_numbers_count_as_zero():
+    agent.prepare_process(compose([]))
+    tiny = torch.tensor([1e-40])
+    assert (tiny * 1).item() == 0

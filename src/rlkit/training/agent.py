@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from loguru import logger
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from rlkit import seeding
 from rlkit.algos import table
@@ -39,7 +39,9 @@ def prepare_process(config: RunConfig) -> torch.device:
         ConfigError: the device is not there.
     """
     torch.set_num_threads(config.threads)
-    threadpool_limits(config.threads)
+    # NumPy multiplies what is too small for threads. With some of its own they would wait for each other and for
+    # torch's in busy loops, on the same cores: ten times slower than one thread.
+    ThreadpoolController().select(internal_api="openblas").limit(limits=1)
     # Adam's moments of a weight without a gradient, as behind a dead unit, decay into denormal numbers and stay there.
     # They change no weight, and on many processors cost a hundred times an ordinary number.
     torch.set_flush_denormal(True)
