@@ -169,19 +169,20 @@ class SAC(OffPolicy):
             soft_value = (log_p.exp() * (next_q - self.alpha * log_p)).sum(-1)
         target = batch.reward + batch.discount * soft_value
 
-        index = torch.zeros(half, 1, dtype=torch.int64, device=self.device)
-        if not self.continuous:
-            index = batch.action.unsqueeze(-1)
-        errors = [q.gather(-1, index)[:, 0] - target for q in (q1, q2)]
+        index = None if self.continuous else batch.action.unsqueeze(-1)
+        taken = [q if index is None else q.gather(-1, index) for q in (q1, q2)]  # [B, 1]
+        errors = [q[:, 0] - target for q in taken]
         gradients = []
-        for q, error in zip((q1, q2), errors, strict=True):
-            d_q = torch.zeros_like(q).scatter_(-1, index, (error * batch.weight * (2 / half)).unsqueeze(-1))
+        for error in errors:
+            d_q = (error * batch.weight * (2 / half)).unsqueeze(-1)
+            if index is not None:
+                d_q = torch.zeros_like(q1).scatter_(-1, index, d_q)
             gradients.append(torch.cat([d_q, torch.zeros_like(d_q)]) if self.joint else d_q)
         back(gradients)
         self.optims["critic"].step()
         if self.last_of_rollout:
             self.stats["critic_loss"] = sum((batch.weight * error.square()).mean() for error in errors)
-            self.stats["q"] = q1.gather(-1, index).mean()
+            self.stats["q"] = taken[0].mean()
             self.stats["critic_grad_norm"] = self.optims["critic"].grad_norm
         return (errors[0].abs() + errors[1].abs()) / 2
 

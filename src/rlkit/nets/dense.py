@@ -98,12 +98,13 @@ class Dense:
 
     def tape(self, x: Tensor, *, frozen: bool = False) -> tuple[Sequence[Tensor], Back]:
         """See `Net.tape`. One tape a batch size is live at a time; using an older one raises."""
-        scratch = self.scratch.get(len(x))
+        rows = x.shape[0]
+        scratch = self.scratch.get(rows)
         if scratch is None:
             if len(self.scratch) == SIZES:  # rollouts of whole episodes have a size of their own each
                 self.scratch.clear()
-            scratch = Scratch(self.widths[1:], self.outputs, len(x), self.slot.weight, self.kernels)
-            self.scratch[len(x)] = scratch
+            scratch = Scratch(self.widths[1:], self.outputs, rows, self.slot.weight, self.kernels)
+            self.scratch[rows] = scratch
         scratch.tapes += 1
         ticket = scratch.tapes
         first = h = self.kernels.view(x.expand(len(self.names), *x.shape))

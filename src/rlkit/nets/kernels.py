@@ -7,6 +7,7 @@ because it decides the order of floating-point sums.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,11 @@ def product(a: Array, b: Array, out: Array) -> Array:
         return np.matmul(a, b, out=out)
     torch.bmm(_tensor(a), _tensor(b), out=_tensor(out))
     return out
+
+
+@lru_cache
+def _ones(rows: int, dtype: np.dtype[Any]) -> Array:
+    return np.ones((1, rows), dtype)
 
 
 class CPUKernels:
@@ -90,7 +96,7 @@ class CPUKernels:
     @staticmethod
     def back_affine(d: Array, x: Array, d_weight: Array, d_bias: Array, overwrite: bool) -> None:
         """`d_weight (+)= d^T x`, `d_bias (+)= sum d`."""
-        ones = np.ones((1, d.shape[1]), d.dtype)  # a product with ones sums faster than sum over the middle axis
+        ones = _ones(d.shape[1], d.dtype)  # a product with ones sums faster than sum over the middle axis
         if overwrite:
             product(d.transpose(0, 2, 1), x, d_weight)
             np.matmul(ones, d, out=d_bias)

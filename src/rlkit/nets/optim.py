@@ -80,6 +80,7 @@ class Optimizer(ABC):
         self.flat, self.cfg = flat, cfg
         self.learning_rate, self.max_grad_norm = learning_rate, max_grad_norm
         self.grad_norm = torch.zeros((), device=flat.weight.device)
+        self.host = flat.weight.device.type == "cpu"  # elsewhere looking at the norm would wait for it
         self.decay: Tensor | None = None
         """`[P]`: the weight decay of each parameter."""
         if cfg.weight_decay:
@@ -93,7 +94,7 @@ class Optimizer(ABC):
         """One step along the gradient; `grad_norm` is its norm before clipping."""
         flat = self.flat
         self.grad_norm = torch.linalg.vector_norm(flat.grad)
-        if self.max_grad_norm is not None:
+        if self.max_grad_norm is not None and (not self.host or not self.grad_norm <= self.max_grad_norm):
             flat.grad.mul_((self.max_grad_norm / self.grad_norm).clamp_(max=1.0))
         self.move()
         for slot in flat.slots.values():
