@@ -94,8 +94,9 @@ class Optimizer(ABC):
         """One step along the gradient; `grad_norm` is its norm before clipping."""
         flat = self.flat
         self.grad_norm = torch.linalg.vector_norm(flat.grad)
-        if self.max_grad_norm is not None and (not self.host or not self.grad_norm <= self.max_grad_norm):
-            flat.grad.mul_((self.max_grad_norm / self.grad_norm).clamp_(max=1.0))
+        limit = self.max_grad_norm
+        if limit is not None and not (self.host and self.grad_norm <= limit):
+            flat.grad.mul_((limit / self.grad_norm).clamp_(max=1.0))
         self.move()
         for slot in flat.slots.values():
             slot.fresh = True
