@@ -193,7 +193,8 @@ class Scale(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x / 255` as float32, the channels last in memory; the shape stays `[B, C, H, W]`."""
-        return x.contiguous(memory_format=torch.channels_last) / 255
+        floats = x.to(torch.float32, memory_format=torch.channels_last)
+        return floats / 255 if floats is x else floats.div_(255)
 
 
 def _conv(cfg: ConvConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
