@@ -64,7 +64,6 @@ class SAC(OffPolicy):
             raise ConfigError(
                 f"algo={cfg.name} takes Box and Discrete actions, {setting.spec.id} has {space}\n  use ppo"
             )
-        self.device = setting.device
         self.dims = math.prod(space.shape) if isinstance(space, spaces.Box) else int(space.n)
         if isinstance(space, spaces.Box):
             bounded(space, cfg.name)

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
     from rlkit.types import Array
 
+LARGE = 2**20
+"""Multiplications of one network's product from which torch's is faster than NumPy's."""
+
 # Torch's element-wise kernels cost more a call than NumPy's and less an element. NumPy's tanh is the fastest with
 # AVX-512 and among the slowest without it; both are exact to 2e-7.
 SMALL = 4096
-LARGE = 2**20
-"""Multiplications of one network's product from which torch's is faster than NumPy's."""
 WIDE = torch.backends.cpu.get_cpu_capability() == "AVX512"
+
 _tensor = torch.from_numpy
 
 

@@ -39,11 +39,13 @@ def prepare_process(config: RunConfig) -> torch.device:
         ConfigError: the device is not there.
     """
     torch.set_num_threads(config.threads)
-    # NumPy multiplies what is too small for threads. With some of its own they would wait for each other and for
-    # torch's in busy loops, on the same cores: ten times slower than one thread.
-    ThreadpoolController().select(internal_api="openblas").limit(limits=1)
+    pools = ThreadpoolController()
+    pools.limit(limits=config.threads)
+    # NumPy multiplies what is too small for threads. Those of its OpenBLAS and those of torch would wait in busy loops
+    # on the same cores, which made two threads many times slower than one.
+    pools.select(internal_api="openblas").limit(limits=1)
     # Adam's moments of a weight without a gradient, as behind a dead unit, decay into denormal numbers and stay there.
-    # They change no weight, and on many processors cost a hundred times an ordinary number.
+    # They change no weight, and on some processors a step over them takes many times as long.
     torch.set_flush_denormal(True)
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what CUDA asks for deterministic products
