@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from rlkit.nets.kernels import product
+from rlkit.nets.kernels import NumpyKernels, kernels_for
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,17 @@ def sgemm_gflops() -> float:
 
 def products(passes: list[Pass]) -> Any:
     """A function that does the products of these passes, and nothing else."""
-    made = []
+    made: list[Any] = []
     for one in passes:
+        widest = max(i * o for i, o in itertools.pairwise(one.widths))
+        kernels = kernels_for(torch.device("cpu"), one.rows * widest)
+        multiply: Any = np.matmul if kernels is NumpyKernels else torch.bmm
         for m, k, n in one.shapes():
-            a, b = (np.ones((one.networks, *shape), np.float32) for shape in ((m, k), (k, n)))
-            made.append((a, b, np.empty((one.networks, m, n), np.float32)))
+            arrays = [kernels.view(torch.ones(one.networks, *shape)) for shape in ((m, k), (k, n), (m, n))]
+            made.append((multiply, *arrays))
 
     def run() -> None:
-        for a, b, out in made:
-            product(a, b, out)
+        for multiply, a, b, out in made:
+            multiply(a, b, out=out)
 
     return run

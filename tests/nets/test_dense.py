@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rlkit.config.net import MLPConfig
 from rlkit.nets.build import Output, build
 from rlkit.nets.dense import Dense
-from rlkit.nets.kernels import LARGE, CPUKernels, TorchKernels
+from rlkit.nets.kernels import LARGE, NumpyKernels, TorchKernels
 from rlkit.nets.optim import Flat, Slot
 from rlkit.nets.traced import Traced
 
@@ -58,7 +58,7 @@ def grads(net: Dense) -> dict[str, torch.Tensor]:
     large=st.sampled_from([1, LARGE]),
 )
 def test_forward_and_backward_equal_autograd_for_any_shape(rows, inputs, hidden, outputs, activation, large):
-    """In float64 to 1e-6 of each number, and in float32 to what its sums allow, with NumPy's products and torch's."""
+    """In float64 to 1e-6 of each number, and in float32 to what its sums allow, in NumPy and in torch."""
     with patch("rlkit.nets.kernels.LARGE", large):
         compare_with_autograd(rows, inputs, hidden, outputs, activation)
 
@@ -90,23 +90,19 @@ def compare_with_autograd(rows, inputs, hidden, outputs, activation):
             np.testing.assert_allclose(net.infer(x.numpy(), k), theirs[k].detach().numpy(), rtol=rtol, atol=atol)
 
 
-@pytest.mark.parametrize("large", [1, LARGE])
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
-def test_the_kernels_of_other_devices_give_the_same(activation: str, large: int, monkeypatch: pytest.MonkeyPatch):
-    """What CUDA runs, on the CPU: the same arithmetic through torch."""
-    monkeypatch.setattr("rlkit.nets.kernels.LARGE", large)
-    fast = make(activation=activation)
-    monkeypatch.setattr("rlkit.nets.dense.kernels_for", lambda device: TorchKernels)
-    plain = make(activation=activation)
-    assert fast.kernels is CPUKernels
-    assert plain.kernels is TorchKernels
+def test_both_kernels_give_the_same(activation: str, monkeypatch: pytest.MonkeyPatch):
+    """Torch's are also what CUDA runs."""
+    fast, plain = make(activation=activation), make(activation=activation)
     x, d_outs = torch.randn(6, 3), [torch.randn(6, 4), torch.randn(6, 1)]
-    for net in (fast, plain):
+    for net, kernels, large in ((fast, NumpyKernels, LARGE), (plain, TorchKernels, 1)):
+        monkeypatch.setattr("rlkit.nets.kernels.LARGE", large)
         net.slot.fresh = True
         outs, back = net.tape(x)
         back(d_outs)
         back2 = net.tape(x)[1]
         back2(d_outs)  # the second of a step adds
+        assert net.scratch[6].kernels is kernels
     torch.testing.assert_close(plain.slot.grad, fast.slot.grad, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(outs[0], fast.tape(x)[0][0], rtol=1e-5, atol=1e-5)
 
@@ -151,8 +147,9 @@ def test_the_padding_of_a_narrow_output_stays_zero():
     net = make(outputs=(4, 1))
     outs, back = net.tape(torch.randn(6, 3))
     back([torch.ones(6, 4), torch.ones(6, 1)])
-    assert (net.weight[-1][1, 1:] == 0).all()
-    assert (net.d_weight[-1][1, 1:] == 0).all()
+    layers = net.scratch[6].layers
+    assert (layers.weight[-1][1, 1:] == 0).all()
+    assert (layers.d_weight[-1][1, 1:] == 0).all()
     assert [tuple(o.shape) for o in outs] == [(6, 4), (6, 1)]
 
 

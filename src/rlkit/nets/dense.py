@@ -8,7 +8,7 @@ outputs. The rows of a narrower output are zero, get no gradient, and appear now
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
@@ -27,10 +27,22 @@ SIZES = 8
 """Batch sizes whose scratch memory is kept."""
 
 
+class Layers(NamedTuple):
+    """Weights, biases and their gradients, layer by layer, as some kernels take them."""
+
+    weight: list[Any]
+    bias: list[Any]
+    d_weight: list[Any]
+    d_bias: list[Any]
+
+
 class Scratch:
     """Outputs and gradients of every layer for one batch size, reused by every update of that size."""
 
-    def __init__(self, widths: Sequence[int], outputs: Sequence[int], rows: int, like: Tensor, kernels: Any) -> None:
+    def __init__(
+        self, widths: Sequence[int], outputs: Sequence[int], rows: int, like: Tensor, kernels: Any, layers: Layers
+    ) -> None:
+        self.kernels, self.layers = kernels, layers
         # zeros: the columns of the last layer that a narrower network does not have stay zero
         self.outs = [kernels.view(like.new_zeros(len(outputs), rows, w)) for w in widths]
         self.d_outs = [kernels.view(like.new_zeros(len(outputs), rows, w)) for w in widths]
@@ -73,19 +85,21 @@ class Dense:
         slot.weight.copy_(self.slot.weight)
         self.slot = slot
         self.device = slot.weight.device
-        self.kernels = kernels_for(self.device)
-        self.weight, self.bias = self._views(self.kernels.view(slot.weight))
-        self.d_weight, self.d_bias = self._views(self.kernels.view(slot.grad))
-        self.activate = getattr(self.kernels, self.activation)
-        self.back_activate = getattr(self.kernels, f"back_{self.activation}")
         self.scratch: dict[int, Scratch] = {}
+        acting = kernels_for(self.device, 0)
+        self.activate = getattr(acting, self.activation)
+        weights, biases, _, _ = self._layers(acting)
         self.acting = [  # [K][layer] -> weight^T [in, out] and bias [1, out] of one network alone
             [
                 (w[k, :rows].T, b[k, :, :rows])
-                for w, b, rows in zip(self.weight, self.bias, [*self.widths[1:-1], self.outputs[k]], strict=True)
+                for w, b, rows in zip(weights, biases, [*self.widths[1:-1], self.outputs[k]], strict=True)
             ]
             for k in range(len(self.names))
         ]
+
+    def _layers(self, kernels: Any) -> Layers:
+        flat, grad = kernels.view(self.slot.weight), kernels.view(self.slot.grad)
+        return Layers(*self._views(flat), *self._views(grad))
 
     def _views(self, flat: Any) -> tuple[list[Any], list[Any]]:
         rows = flat.reshape(len(self.names), self.per_network)
@@ -103,15 +117,20 @@ class Dense:
         if scratch is None:
             if len(self.scratch) == SIZES:  # rollouts of whole episodes have a size of their own each
                 self.scratch.clear()
-            scratch = Scratch(self.widths[1:], self.outputs, rows, self.slot.weight, self.kernels)
+            widest = max(i * o for i, o in zip(self.widths, self.widths[1:], strict=False))
+            kernels = kernels_for(self.device, rows * widest)
+            layers = self._layers(kernels)
+            scratch = Scratch(self.widths[1:], self.outputs, rows, self.slot.weight, kernels, layers)
             self.scratch[rows] = scratch
         scratch.tapes += 1
         ticket = scratch.tapes
-        first = h = self.kernels.view(x.expand(len(self.names), *x.shape))
-        for layer, out in enumerate(scratch.outs):
-            self.kernels.affine(h, self.weight[layer], self.bias[layer], out)
+        kernels, layers = scratch.kernels, scratch.layers
+        activate = getattr(kernels, self.activation)
+        first = h = kernels.view(x.expand(len(self.names), *x.shape))
+        for weight, bias, out in zip(layers.weight, layers.bias, scratch.outs, strict=True):
+            kernels.affine(h, weight, bias, out)
             if out is not scratch.outs[-1]:
-                self.activate(out)
+                activate(out)
             h = out
 
         def back(d_outs: Sequence[Tensor], params: bool = True, inputs: bool = False) -> Tensor | None:
@@ -128,27 +147,28 @@ class Dense:
         return self.tape(x)[0]
 
     def _pull(self, x: Any, scratch: Scratch, params: bool, inputs: bool) -> Tensor | None:
+        kernels, layers = scratch.kernels, scratch.layers
+        back_activate = getattr(kernels, f"back_{self.activation}")
         d = scratch.d_outs[-1]
-        for layer in range(len(self.weight) - 1, -1, -1):
+        for layer in range(len(layers.weight) - 1, -1, -1):
             h = scratch.outs[layer - 1] if layer else x
             if params:
-                self.kernels.back_affine(d, h, self.d_weight[layer], self.d_bias[layer], self.slot.fresh)
+                kernels.back_affine(d, h, layers.d_weight[layer], layers.d_bias[layer], self.slot.fresh)
             if layer:
-                d = self.kernels.back_input(d, self.weight[layer], scratch.d_outs[layer - 1])
-                self.back_activate(d, h)
+                d = kernels.back_input(d, layers.weight[layer], scratch.d_outs[layer - 1])
+                back_activate(d, h)
         if params:
             self.slot.fresh = False
-        return self.kernels.tensor(self.kernels.back_input(d, self.weight[0]).sum(0)) if inputs else None
+        return kernels.tensor(kernels.back_input(d, layers.weight[0]).sum(0)) if inputs else None
 
     def infer(self, x: Array, k: int) -> Floats:
         """See `Net.infer`: on the memory of the weights, without a copy on the CPU."""
         h: Any = x if self.device.type == "cpu" else torch.as_tensor(x, device=self.device)
-        last = len(self.weight) - 1
-        for layer in range(last + 1):
-            weight, bias = self.acting[k][layer]
+        layers = self.acting[k]
+        for layer, (weight, bias) in enumerate(layers):
             h = h @ weight
             h += bias
-            if layer < last:
+            if layer < len(layers) - 1:
                 self.activate(h)
         floats: Floats = h if self.device.type == "cpu" else h.cpu().numpy()
         return floats
