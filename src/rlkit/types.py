@@ -120,10 +120,17 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Update:
-    """What one `update` reports: metrics, and new priorities `[B]` where the memory wants them."""
+    """What one `update` reports: metrics, and new priorities `[B]` where the memory wants them.
 
-    metrics: Metrics = field(default_factory=dict)
+    Metrics may be a function: it is called where a row is written, before the next update.
+    """
+
+    metrics: Metrics | Callable[[], Metrics] = field(default_factory=dict)
     priority: Tensor | None = None
+
+    def report(self) -> Metrics:
+        """The metrics themselves."""
+        return self.metrics() if callable(self.metrics) else self.metrics
 
 
 Back: TypeAlias = "Callable[..., Any]"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from rlkit import compose, seeding
@@ -70,6 +72,7 @@ class Loop:
         self.rollout()
         updates = []
         for batch in self.algo.batches(self.memory):
-            updates.append(self.algo.update(batch))
-            self.memory.feedback(batch, updates[-1])
+            update = self.algo.update(batch)
+            self.memory.feedback(batch, update)
+            updates.append(replace(update, metrics=update.report()))  # read before the next update, as a session does
         return updates

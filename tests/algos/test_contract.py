@@ -62,7 +62,7 @@ def test_actions_and_updates_have_their_shapes(name: str, space: str):
             action = loop.algo.act(loop.envs.obs, frames=frames, explore=explore).action
             assert len(action) == 4
             assert loop.envs.backend.action.contains(loop.envs.to_env(action)[0])
-    metrics = [u.metrics for u in learnt(loop) if u.metrics]
+    metrics = [u.report() for u in learnt(loop) if u.report()]
     if name in POLICY_GRADIENTS:
         assert {"policy_loss", "entropy", "learning_rate", "grad_norm"} <= metrics[-1].keys()
     if name in LEARNERS:

@@ -40,7 +40,7 @@ def train(loop: Loop) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
     while updates < UPDATES:
         for update in loop.learn():
             updates += 1
-            scalars = {k: v for k, v in update.metrics.items() if v is not None and getattr(v, "ndim", 0) == 0}
+            scalars = {k: v for k, v in update.report().items() if v is not None and getattr(v, "ndim", 0) == 0}
             curves.append({name: float(value) for name, value in scalars.items()})
     return curves, loop.algo.weights()
 

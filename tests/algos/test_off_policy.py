@@ -86,7 +86,7 @@ def test_dqns_update_is_autograds(double: bool, dueling: bool, loss: str):
     update = algo.update(batch)
     check(algo.q, gradients(algo.q, total, {"q": online}), seen[0])
     torch.testing.assert_close(update.priority, (value - goal).abs().detach(), atol=1e-5, rtol=1e-5)
-    assert float(update.metrics["loss"]) == pytest.approx(total.item(), rel=1e-5)
+    assert float(update.report()["loss"]) == pytest.approx(total.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("tau", [1.0, 0.1])
@@ -171,7 +171,7 @@ def test_sacs_update_is_autograds(twin: str):
     check(algo.critic, gradients(algo.critic, critic_loss, {"q1": critics[0], "q2": critics[1]}), of_critic[0])
     check(algo.actor, gradients(algo.actor, actor_loss, {"actor": actor}), of_actor[0])
     entropy = -float(log_prob.detach().mean())
-    assert float(update.metrics["entropy"]) == pytest.approx(entropy, abs=1e-4)
+    assert float(update.report()["entropy"]) == pytest.approx(entropy, abs=1e-4)
     assert np.sign(float(algo.log_alpha.weight) - log_alpha) == np.sign(algo.target_entropy - entropy)
     assert algo.target_entropy == -1
 
@@ -434,7 +434,7 @@ def test_every_report_of_crossq_has_the_policys_figures():
     loop = Loop(PENDULUM, CrossQConfig(**SOON), 1, net=net)
     reports = []
     while loop.algo.updates < 12:
-        reports += [u.metrics for u in loop.learn()]
+        reports += [u.report() for u in loop.learn()]
     assert all({"entropy", "alpha", "critic_loss"} <= set(metrics) for metrics in reports[3:])
 
 

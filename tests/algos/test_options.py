@@ -66,7 +66,7 @@ def test_percentile_advantages_are_divided_by_the_range():
 def test_the_entropy_coefficient_follows_its_schedule():
     cfg = PPOConfig(n_steps=25, ent_coef=0.1, ent_coef_schedule=ScheduleConfig(kind="linear"))
     loop = Loop("CartPole-v1", cfg, 4, frames=200)
-    assert [loop.learn()[-1].metrics["ent_coef"] for _ in range(3)] == pytest.approx([0.1, 0.05, 0.0])
+    assert [loop.learn()[-1].report()["ent_coef"] for _ in range(3)] == pytest.approx([0.1, 0.05, 0.0])
 
 
 VARIANTS = {

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from rlkit.algos.estimates import values_along
 from rlkit.algos.ppo import FIELDS
 from rlkit.config.algo import PPOConfig
 from rlkit.config.learning import ScheduleConfig
+from rlkit.config.net import MLPConfig, NetConfig, RecurrentConfig
 from rlkit.maths.returns import n_step
 from rlkit.results.folder import read_rows
 from tests.algos.loop import Loop
@@ -129,8 +131,8 @@ def test_target_kl_ends_the_updates_of_a_rollout_before_the_step():
     loop = Loop("CartPole-v1", cfg)
     updates = loop.learn()
     assert 1 < len(updates) < 20 * 8
-    assert all(u.metrics["approx_kl"] <= 0.015 for u in updates[:-1])
-    assert updates[-1].metrics["approx_kl"] > 0.015
+    assert all(u.report()["approx_kl"] <= 0.015 for u in updates[:-1])
+    assert updates[-1].report()["approx_kl"] > 0.015
     before = loop.algo.net.flat.weight.clone()
     (batch,) = loop.memory.minibatches(256, FIELDS)
     loop.algo.update(batch)
@@ -157,8 +159,8 @@ def test_a_gradient_reaches_every_parameter():
 def test_statistics_are_those_of_the_last_minibatch():
     loop = Loop("CartPole-v1", PPOConfig(n_steps=32, minibatch_size=64, epochs=2))
     updates = loop.learn()
-    assert [bool(u.metrics) for u in updates] == [False] * 3 + [True]
-    assert {"approx_kl", "clip_fraction", "explained_variance", "entropy", "grad_norm"} <= updates[-1].metrics.keys()
+    assert [bool(u.report()) for u in updates] == [False] * 3 + [True]
+    assert {"approx_kl", "clip_fraction", "explained_variance", "entropy", "grad_norm"} <= updates[-1].report().keys()
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -182,3 +184,19 @@ def test_every_minibatch_has_standard_advantages_of_its_own():
     (whole,) = loop.algo.minibatches(loop.memory, 200, FIELDS)  # more than there are
     assert whole.advantage.std().item() == pytest.approx(1, abs=1e-4)
     assert torch.equal(loop.memory.fields["advantage"], before)
+
+
+@pytest.mark.parametrize("net", [MLPConfig(hidden=[8], shared=True), RecurrentConfig(hidden=[8], width=8)])
+def test_values_that_came_with_acting_are_those_of_a_pass_over_the_rollout(net: NetConfig):
+    """Where policy and value share a trunk; at successors that no action was taken in too."""
+    loop = Loop("tests.envs.chain:Chain-v0", PPOConfig(n_steps=7), 2, net=net, ending="truncated")
+    rollout = loop.collector.collect(0)
+    quick = values_along(loop.algo.net, rollout)
+    del rollout.fields["critic"]
+    for mine, whole in zip(quick, values_along(loop.algo.net, rollout), strict=True):
+        np.testing.assert_allclose(mine, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_separate_networks_give_no_values_while_acting():
+    loop = Loop("tests.envs.chain:Chain-v0", PPOConfig(n_steps=7), 2)
+    assert "critic" not in loop.collector.collect(0).fields

@@ -37,7 +37,7 @@ def test_sequences_give_what_acting_gave(cfg, cell: str):
             assert len(batch.obs) % 5 == 0
         assert seen == loop.memory.rows == rollout.fields.get("valid", rollout.fields["boundary"] | True).sum()
     assert rollout.fields["boundary"].any()
-    assert all(np.isfinite(float(v)) for u in loop.learn() for v in u.metrics.values() if v is not None)
+    assert all(np.isfinite(float(v)) for u in loop.learn() for v in u.report().values() if v is not None)
 
 
 def test_every_row_is_seen_once_an_epoch():

@@ -80,7 +80,7 @@ def test_updates_on_episodes_follow_those_of_the_base(cfg):
     sources = [batch.source for batch in loop.algo.batches(loop.memory) if not loop.algo.update(batch).priority]
     of_base = 1 if isinstance(cfg, A2CSILConfig) else 4
     assert sources == [""] * of_base + ["episodes"] * 4
-    metrics = loop.learn()[-1].metrics
+    metrics = loop.learn()[-1].report()
     assert {"sil_policy_loss", "sil_value_loss", "sil_share", "policy_loss", "entropy", "learning_rate"} <= set(metrics)
 
 

@@ -111,6 +111,7 @@ class NativeChain:
     """The chain as a vectorised backend of its own."""
 
     name = "native"
+    seed_every = 0
 
     def __init__(self, num_envs: int, ending: str) -> None:
         one = Chain(ending)

@@ -1,5 +1,6 @@
 """The traps of ALE 0.12, each by what it would do to the data."""
 
+import copy
 import itertools
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from rlkit import compose
 from rlkit.config.env import AtariConfig, EnvConfig
-from rlkit.envs.atari import rom_name
+from rlkit.envs.atari import Atari, rom_name
 from rlkit.envs.make import make
 from rlkit.envs.vector import VectorEnv
 from rlkit.errors import ConfigError, EnvError
@@ -75,6 +76,26 @@ def test_sticky_actions_differ_by_seed_and_repeat_with_it():
     assert roll(breakout(), 200, 0) == roll(breakout(), 200, 0)
     calm = breakout(sticky=0.0)
     assert roll(calm, 200, 0) != roll(breakout(), 200, 0)
+
+
+@pytest.mark.parametrize("steps", [150, 400, 900])
+def test_resets_that_do_not_seed_are_replayed_too(steps: int, monkeypatch: pytest.MonkeyPatch):
+    """Seeding takes longer than a short game: it is for every so many steps, and both kinds of reset come back."""
+    monkeypatch.setattr(Atari, "seed_every", 300)
+    first, second = (breakout(sticky=0.25) for _ in range(2))
+    walk(first, steps)
+    assert first.finished > first.seeded.sum() or steps == 150  # some games began without a seed of their own
+    assert (first.seeded > 0).all() == (steps == 900)
+    second.load_state_dict({k: copy.deepcopy(v) for k, v in first.state_dict().items()})
+    np.testing.assert_array_equal(second.obs, first.obs)
+    assert roll(second, 400, seed=2) == roll(first, 400, seed=2)
+
+
+def test_a_game_that_was_not_seeded_has_luck_of_its_own():
+    envs = breakout(1)
+    starts = [obs.tobytes() for step, obs in walk(envs, 2_000) if len(step.cut)]
+    assert envs.seeded.tolist() == [0]
+    assert len({*starts}) > 1
 
 
 def test_options_of_the_picture():

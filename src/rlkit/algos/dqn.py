@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from rlkit.config.off_policy import DQNConfig
     from rlkit.memory.replay import ReplayMemory
-    from rlkit.types import Array
+    from rlkit.types import Array, Metrics
 
 
 BURST_ROWS = 2048
@@ -159,15 +159,16 @@ class DQN(OffPolicy):
         self.optims["q"].step()
         self.updates += 1
         self.follow(self.updates)
-        if not self.last_of_rollout:
-            return Update(priority=priority)
-        stats: dict[str, Any] = {
-            "loss": (batch.weight * loss).mean(),
-            "q": self.expected(every_z).max(-1).values.mean(),
-            "grad_norm": self.optims["q"].grad_norm,
-            "learning_rate": self.optims["q"].learning_rate,
-        }
-        return Update(stats, priority)
+
+        def metrics() -> Metrics:
+            return {
+                "loss": (batch.weight * loss).mean(),
+                "q": self.expected(every_z).max(-1).values.mean(),
+                "grad_norm": self.optims["q"].grad_norm,
+                "learning_rate": self.optims["q"].learning_rate,
+            }
+
+        return Update(metrics, priority)
 
     def of(self, action: Tensor) -> Tensor:
         """The index `[B, 1, Z]` of what the network says of actions `[B]`, in its output as `[B, A, Z]`."""

@@ -61,20 +61,24 @@ class ValueTransform:
 def values_along(net: ActorCritic, rollout: Rollout) -> tuple[Floats, Floats]:
     """The critic's output at the states and at their true successors, each `[T, N]`, in one pass.
 
-    The pass covers every state of the rollout, its end, and the last states of the episodes that ended in it, each
-    with the recurrent state that it was met with.
+    The pass covers every state of the rollout that acting has not given it of, its end, and the last states of the
+    episodes that ended in it, each with the recurrent state that it was met with.
     """
-    T, N = rollout.steps, rollout.num_envs
+    N, acted = rollout.num_envs, rollout.fields.get("critic")
+    begin = 0 if acted is None else rollout.steps
 
     def rows(along: Array, at_cuts: Array) -> Array:
-        return np.concatenate([along.reshape((T + 1) * N, *along.shape[2:]), at_cuts])
+        return np.concatenate([along[begin:].reshape(-1, *along.shape[2:]), at_cuts])
 
     obs = rows(rollout.obs, rollout.cut_obs)
     if rollout.state is None or rollout.cut_state is None:
         values = net.value(obs)
     else:
         values = net.advance(obs, rows(rollout.state, rollout.cut_state))[1]
-    along, at_cuts = values[: (T + 1) * N].reshape(T + 1, N), values[(T + 1) * N :]
+    passed = (rollout.steps + 1 - begin) * N
+    along, at_cuts = values[:passed].reshape(-1, N), values[passed:]
+    if acted is not None:
+        along = np.concatenate([acted, along])
     value, successor = along[:-1], along[1:].copy()
     successor[rollout.cut_t, rollout.cut_n] = at_cuts
     return value, successor

@@ -37,7 +37,6 @@ class OffPolicy(Algorithm):
         self.frames = self.new_frames = 0
         self.owed = 0.0
         self.updates = 0
-        self.last_of_rollout = False
 
     def optimizer(self, network: Network) -> optim.Optimizer:
         """The optimiser that the config asks for, on one network."""
@@ -83,7 +82,6 @@ class OffPolicy(Algorithm):
         while self.owed >= 1:
             for batch in self.draw(memory, int(self.owed)):
                 self.owed -= 1
-                self.last_of_rollout = self.owed < 1
                 yield batch
 
     def draw(self, memory: ReplayMemory, owed: int) -> Sequence[Batch]:

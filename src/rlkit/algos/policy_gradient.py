@@ -69,15 +69,20 @@ class PolicyGradient(Algorithm):
         self.rollout_metrics: dict[str, float | None] = {}
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
-        """Sample from the policy, or take its mode; a sample comes with the parameters that it was drawn from."""
+        """Sample from the policy, or take its mode.
+
+        A sample comes with the parameters that it was drawn from, and with the critic's output where that is at hand.
+        """
+        value: Floats | None
         if self.net.state_size:
             before = np.zeros((len(obs), self.net.state_size), np.float32) if state is None else state
-            params, _, state = self.net.advance(obs, before)
+            params, value, state = self.net.advance(obs, before)
         else:
-            params = self.net.policy(obs)
+            params, value = self.net.act(obs)
         if not explore:
             return Action(self.dist.mode(params), state=state)
-        return Action(self.dist.sample(params, self.rng), {"params": params}, state)
+        extra = {"params": params} if value is None else {"params": params, "critic": value}
+        return Action(self.dist.sample(params, self.rng), extra, state)
 
     def follow(self, name: str, schedule: ScheduleConfig, frames: int) -> float:
         """The scheduled value of a key of the config, for the updates of a rollout that began at `frames`."""

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from rlkit.config.net import NetConfig
     from rlkit.config.off_policy import SACConfig
-    from rlkit.types import Array, Rollout
+    from rlkit.types import Array, Metrics, Rollout
 
 
 class SAC(OffPolicy):
@@ -98,8 +98,7 @@ class SAC(OffPolicy):
         self.alpha = self.log_alpha.weight.exp()[0]
         if cfg.alpha is not None:
             self.alpha.fill_(cfg.alpha)
-        self.stats: dict[str, Any] = {}
-        self.policy_stats: dict[str, Any] = {}
+        self.entropy: Tensor | None = None  # [B] of the policy's last update
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
         """A sample of the policy, or its mode (`tanh` of the mean, or the likeliest choice)."""
@@ -129,12 +128,28 @@ class SAC(OffPolicy):
     def update(self, batch: Batch) -> Update:
         """One step of the critics; policy, temperature and targets when they are due."""
         self.updates += 1
-        self.stats = {}
-        priority = self.update_critics(batch)
+        target, errors = self.update_critics(batch)
         if self.updates % int(self.cfg.policy_delay) == 0:
             self.update_policy(batch)
         self.follow(self.updates)
-        return Update({**self.policy_stats, **self.stats} if self.last_of_rollout else {}, priority)
+
+        def metrics() -> Metrics:
+            critic = {
+                "critic_loss": (batch.weight * (errors[0].square() + errors[1].square())).mean(),
+                "q": (target + errors[0]).mean(),
+                "critic_grad_norm": self.optims["critic"].grad_norm,
+            }
+            if self.entropy is None:
+                return critic
+            return {
+                **critic,
+                "entropy": self.entropy.mean(),
+                "alpha": self.alpha,
+                "actor_grad_norm": self.optims["actor"].grad_norm,
+                "learning_rate": self.optims["actor"].learning_rate,
+            }
+
+        return Update(metrics, (errors[0].abs() + errors[1].abs()) / 2)
 
     def normal(self, like: Tensor) -> Tensor:
         """Standard normal noise, from the stream that actions are drawn from."""
@@ -144,8 +159,8 @@ class SAC(OffPolicy):
         """What the two critics say together."""
         return torch.min(q1, q2) if self.cfg.twin == "min" else (q1 + q2) / 2
 
-    def update_critics(self, batch: Batch) -> Tensor:
-        """One step of both critics; returns the size of their errors `[B]`."""
+    def update_critics(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        """One step of both critics; returns their target `[B]` and the error `[B]` of each."""
         (params,) = self.actor.predict(batch.next_obs)
         half = len(batch)
         if self.continuous:
@@ -171,19 +186,16 @@ class SAC(OffPolicy):
         index = None if self.continuous else batch.action.unsqueeze(-1)
         taken = [q if index is None else q.gather(-1, index) for q in (q1, q2)]  # [B, 1]
         errors = [q[:, 0] - target for q in taken]
+        scale = batch.weight * (2 / half)
         gradients = []
         for error in errors:
-            d_q = (error * batch.weight * (2 / half)).unsqueeze(-1)
+            d_q = (error * scale).unsqueeze(-1)
             if index is not None:
                 d_q = torch.zeros_like(q1).scatter_(-1, index, d_q)
             gradients.append(torch.cat([d_q, torch.zeros_like(d_q)]) if self.joint else d_q)
         back(gradients)
         self.optims["critic"].step()
-        if self.last_of_rollout:
-            self.stats["critic_loss"] = sum((batch.weight * error.square()).mean() for error in errors)
-            self.stats["q"] = taken[0].mean()
-            self.stats["critic_grad_norm"] = self.optims["critic"].grad_norm
-        return (errors[0].abs() + errors[1].abs()) / 2
+        return target, errors
 
     def update_policy(self, batch: Batch) -> None:
         """One step of the policy, and one of the temperature."""
@@ -192,10 +204,11 @@ class SAC(OffPolicy):
         if self.continuous:
             action, log_prob, chain = tanh_gaussian(params, self.normal(params[:, : self.dims]))
             (q1, q2), back_q = self.critic.tape(torch.cat([batch.obs, action], -1), frozen=True)
-            d_q1 = (q1 <= q2).to(q1.dtype) if self.cfg.twin == "min" else torch.full_like(q1, 0.5)
-            d_input = back_q([d_q1 * (-1 / rows), (1 - d_q1) * (-1 / rows)], params=False, inputs=True)
+            share = (q1 <= q2).to(q1.dtype) if self.cfg.twin == "min" else torch.full_like(q1, 0.5)
+            d_q1 = share * (-1 / rows)
+            d_input = back_q([d_q1, -1 / rows - d_q1], params=False, inputs=True)
             back([chain(d_input[:, -self.dims :], self.alpha / rows)])
-            entropy = -log_prob
+            self.entropy = -log_prob
         else:
             q1, q2 = self.critic.predict(batch.obs)
             log_p = params.log_softmax(-1)
@@ -203,16 +216,10 @@ class SAC(OffPolicy):
             cost = self.alpha * log_p - self.join(q1, q2)
             # d/d logits of sum p (alpha log p - q), where the derivative of sum p log p by log p adds nothing
             back([p * (cost - (p * cost).sum(-1, keepdim=True)) / rows])
-            entropy = -(p * log_p).sum(-1)
+            self.entropy = -(p * log_p).sum(-1)
         self.optims["actor"].step()
         if self.cfg.alpha is None:
-            self.update_temperature(entropy)
-        self.policy_stats = {
-            "entropy": entropy.mean(),
-            "alpha": self.alpha.clone(),
-            "actor_grad_norm": self.optims["actor"].grad_norm,
-            "learning_rate": self.optims["actor"].learning_rate,
-        }
+            self.update_temperature(self.entropy)
 
     def update_temperature(self, entropy: Tensor) -> None:
         """One step: up where the policy's entropy is below its target, down where it is above."""

@@ -91,7 +91,7 @@ class SelfImitation(Algorithm):
         """The base's, or one step of self-imitation."""
         if batch.source != "episodes":
             update = self.base.update(batch)
-            self.metrics.update(update.metrics)
+            self.metrics.update(update.report())
             return update
         base, cfg = self.base, self.cfg
         policy, value, back = base.net.tape(batch.obs)

@@ -26,7 +26,7 @@ from rlkit.types import Action, Batch, State, Update
 
 if TYPE_CHECKING:
     from rlkit.config.off_policy import TD3Config
-    from rlkit.types import Array
+    from rlkit.types import Array, Metrics
 
 
 class TD3(OffPolicy):
@@ -75,18 +75,19 @@ class TD3(OffPolicy):
         errors = [q[:, 0] - target for q in qs]
         back([(error * batch.weight * (2 / rows)).unsqueeze(-1) for error in errors])
         self.optims["critic"].step()
-        stats: dict[str, Any] = {}
-        if self.last_of_rollout:
-            stats = {
-                "critic_loss": sum((batch.weight * error.square()).mean() for error in errors),
-                "q": qs[0].mean(),
-                "critic_grad_norm": self.optims["critic"].grad_norm,
-                "learning_rate": self.optims["critic"].learning_rate,
-            }
         if self.updates % int(cfg.policy_delay) == 0:
             self.update_policy(batch)
             self.follow(self.updates // int(cfg.policy_delay))
-        return Update(stats, (errors[0].abs() + errors[1].abs()) / 2)
+
+        def metrics() -> Metrics:
+            return {
+                "critic_loss": (batch.weight * (errors[0].square() + errors[1].square())).mean(),
+                "q": (target + errors[0]).mean(),
+                "critic_grad_norm": self.optims["critic"].grad_norm,
+                "learning_rate": self.optims["critic"].learning_rate,
+            }
+
+        return Update(metrics, (errors[0].abs() + errors[1].abs()) / 2)
 
     def update_policy(self, batch: Batch) -> None:
         """One step along the gradient of the first critic."""

@@ -43,6 +43,10 @@ class StepError(EnvError):
         super().__init__("; ".join(f"environment {row}: {what}" for row, what in failures.items()))
 
 
+CARRY_ON = -1
+"""In place of a seed: none."""
+
+
 class Backend(Protocol):
     """`N` environments of one kind. The arrays that it returns are its own, valid until the next call."""
 
@@ -50,9 +54,14 @@ class Backend(Protocol):
     num_envs: int
     observation: Space[Any]
     action: Space[Any]
+    seed_every: int
+    """Steps of a row after which a reset seeds it again; 0: each does."""
 
     def reset(self, rows: Sequence[int], seeds: Sequence[int]) -> Array:
-        """Reset some rows (ascending; at first all), each with its seed; the observations `[N, ...]` of all."""
+        """Reset some rows (ascending; at first all), each with its seed; the observations `[N, ...]` of all.
+
+        With the seed `CARRY_ON`, which only a backend with `seed_every` meets, a row's luck goes on where it is.
+        """
 
     def step(self, action: Array) -> StepResult:
         """Step every row."""
@@ -68,6 +77,7 @@ class Sync:
     """Gymnasium environments in this process, one after the other; for one environment the bare thing."""
 
     name = "sync"
+    seed_every = 0
 
     def __init__(self, makers: Sequence[Maker]) -> None:
         self.envs = [make() for make in makers]
@@ -124,6 +134,7 @@ class Async:
     """
 
     name = "async"
+    seed_every = 0
 
     def __init__(self, makers: Sequence[Maker], timeout_seconds: float) -> None:
         self.timeout = timeout_seconds
@@ -191,6 +202,7 @@ class EnvPool:
     """EnvPool's environments in C++ threads. It seeds them once, so such a run cannot be resumed exactly."""
 
     name = "envpool"
+    seed_every = 0
 
     def __init__(self, env_id: str, num_envs: int, seed: int, kwargs: dict[str, Any]) -> None:
         try:

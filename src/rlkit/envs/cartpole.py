@@ -30,6 +30,7 @@ class CartPole:
     """See `envs.backends.Backend`. State `[4, N]`: position, velocity, angle, angular velocity."""
 
     name = "native"
+    seed_every = 0
     max_episode_steps = 500
 
     def __init__(self, num_envs: int) -> None:

@@ -3,7 +3,8 @@
 Gymnasium's vector environments reset by themselves and then return, depending on a mode, a filler transition or the
 first observation of the next episode. Here `step` gives what happened, and nothing else: the true successor, then a
 reset of the rows that ended, each with a seed derived from (root seed, environment, episode). So the state of every
-environment is a function of its episode's seed and the actions since, and replaying these brings it back exactly.
+environment is a function of its last seed and the actions since, and replaying these brings it back exactly. Where
+seeding is dear (`Backend.seed_every`), resets in between go on with the luck that the row has.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from gymnasium import spaces
 from loguru import logger
 
-from rlkit.envs.backends import StepError
+from rlkit.envs.backends import CARRY_ON, StepError
 from rlkit.envs.transforms import ObservationTransform, RewardTransform, bounded
 from rlkit.errors import CheckpointError, EnvError
 from rlkit.seeding import episode_seed
@@ -50,11 +51,13 @@ class VectorEnv:
         self.episode = np.zeros(self.num_envs, np.int64)  # [N] number of each environment's current episode
         self.returns = np.zeros(self.num_envs)  # [N] of the current episodes
         self.lengths = np.zeros(self.num_envs, np.int64)
+        self.seeded = np.zeros(self.num_envs, np.int64)  # [N] the episode whose seed each environment got last
+        self.since = np.zeros(self.num_envs, np.int64)  # [N] steps since then
         self.recent_returns: deque[float] = deque(maxlen=WINDOW)
         self.recent_lengths: deque[int] = deque(maxlen=WINDOW)
         self.finished = 0
-        self.actions: list[Array] = []  # since the oldest current episode began
-        self._show(self._reset(range(self.num_envs)))
+        self.actions: list[Array] = []  # since the oldest of the last seeds
+        self._show(self._begin(np.arange(self.num_envs), seeding=True))
 
     def step(self, action: Array) -> Transition:
         """Step all, reset those that ended; `obs` is then where the next actions are taken.
@@ -74,6 +77,7 @@ class VectorEnv:
         boundary = terminated | truncated
         self.returns += reward
         self.lengths += 1
+        self.since += 1
         cut = ended.nonzero()[0]
         learnt = self.valued(reward, cut)
         if not len(cut):
@@ -86,20 +90,19 @@ class VectorEnv:
         self.episode[cut] += 1
         self.returns[cut] = 0
         self.lengths[cut] = 0
-        self._show(self._reset(cut.tolist()))
-        if len(self.actions) > 2 * (longest := int(self.lengths.max())) + 1000:
+        self._show(self._begin(cut))
+        if len(self.actions) > 2 * (longest := int(self.since.max())) + 1000:
             del self.actions[: len(self.actions) - longest]
         return Transition(learnt, terminated, boundary, cut, cut_obs)
 
     def restart(self) -> None:
         """Begin a new episode in every environment that is in the middle of one; the old one is not counted."""
-        rows = np.flatnonzero(self.lengths)
-        if len(rows):
-            self.episode[rows] += 1
-            self.returns[rows] = 0
-            self.lengths[rows] = 0
-            self.actions.clear()
-            self._show(self._reset(rows.tolist()))
+        self.episode += self.lengths > 0
+        self.returns[:] = 0
+        self.lengths[:] = 0
+        self.actions.clear()
+        if len(rows := self.since.nonzero()[0]):
+            self._show(self._begin(rows, seeding=True))
 
     def _show(self, raw: Array) -> None:
         """Take in what the environments show now: the statistics learn from it, the policy sees it transformed."""
@@ -107,29 +110,40 @@ class VectorEnv:
         self.seen.learn(raw)
         self.obs = self.seen(raw)
 
-    def _reset(self, rows: range | list[int]) -> Array:
+    def _begin(self, rows: Array, *, seeding: bool = False) -> Array:
+        """Reset rows for their current episodes, those that are due, or all, with the episode's seed."""
+        due = rows if seeding else rows[self.since[rows] >= self.backend.seed_every]
+        self.seeded[due] = self.episode[due]
+        self.since[due] = 0
+        return self._reset(rows, due)
+
+    def _reset(self, rows: Array, due: Array) -> Array:
+        seeds = dict.fromkeys(rows.tolist(), CARRY_ON)
+        seeds.update((row, self._seed(row)) for row in due.tolist())
         try:
-            return self.backend.reset(rows, [self._seed(row) for row in rows])
+            return self.backend.reset(list(seeds), list(seeds.values()))
         except StepError as error:
             raise EnvError(self._failure(error, None)) from error
 
     def _seed(self, row: int) -> int:
-        return episode_seed(self.root, row, int(self.episode[row]))
+        return episode_seed(self.root, row, int(self.seeded[row]))
 
     def _failure(self, error: StepError, action: Array | None) -> str:
         lines = []
         for row, what in error.failures.items():
-            when = f"step {self.lengths[row]}, action {action[row]}" if action is not None else "while it was reset"
-            lines.append(f"environment {row} of {self.num_envs}: {what}\n  episode's seed {self._seed(row)}, {when}")
+            when = f"step {self.since[row]}, action {action[row]}" if action is not None else "while it was reset"
+            lines.append(f"environment {row} of {self.num_envs}: {what}\n  seed {self._seed(row)}, {when}")
         return "\n".join(lines)
 
     def state_dict(self) -> State:
-        """What brings every environment back: episode numbers, and the actions since the oldest of them began."""
-        longest = int(self.lengths.max())
+        """What brings every environment back: the episodes of the last seeds, and the actions since the oldest."""
+        longest = int(self.since.max())
         actions = self.actions[len(self.actions) - longest :]
         return {
             "episode": self.episode,
             "lengths": self.lengths,
+            "seeded": self.seeded,
+            "since": self.since,
             "returns": self.returns,
             "actions": np.stack(actions) if actions else np.zeros((0, self.num_envs)),
             "recent_returns": list(self.recent_returns),
@@ -147,6 +161,7 @@ class VectorEnv:
             raise CheckpointError(f"the checkpoint has {len(state['episode'])} environments, the run {self.num_envs}")
         self.episode = state["episode"].copy()
         self.lengths, self.returns = state["lengths"].copy(), state["returns"].copy()
+        self.seeded, self.since = state["seeded"].copy(), state["since"].copy()
         self.recent_returns = deque(state["recent_returns"], maxlen=WINDOW)
         self.recent_lengths = deque(state["recent_lengths"], maxlen=WINDOW)
         self.finished = state["finished"]
@@ -163,20 +178,22 @@ class VectorEnv:
             self.returns[:] = 0
             self.lengths[:] = 0
             self.actions = []
-            self.raw = self._reset(range(self.num_envs))
+            self.raw = self._begin(np.arange(self.num_envs), seeding=True)
         self.obs = self.seen(self.raw)
 
     def _replay(self) -> Array:
         """Lock-step: each row joins when the others have its number of steps left; until then it idles."""
-        obs = self._reset(range(self.num_envs))
+        everyone = np.arange(self.num_envs)
+        obs = self._reset(everyone, everyone)
         total = len(self.actions)
         for t, action in enumerate(self.actions):
             result = self.backend.step(action)
             obs, left = result.obs, total - t - 1
-            starting = (self.lengths == left) & (self.lengths < total)
-            ended_idling = result.ended & (self.lengths <= left)
-            if rows := np.flatnonzero(starting | ended_idling).tolist():
-                obs = self._reset(rows)
+            joining = (self.since == left) & (self.since < total)
+            # Where each reset seeds, only an idle row can end here.
+            carrying_on = result.ended & ~joining & (self.backend.seed_every > 0)
+            if len(rows := (joining | result.ended).nonzero()[0]):
+                obs = self._reset(rows, rows[~carrying_on[rows]])
         return obs
 
     def _hash(self) -> str:
@@ -186,7 +203,7 @@ class VectorEnv:
         """Refuse observations `[T + 1, N, ...]` and rewards `[T, N]` that are not finite.
 
         Raises:
-            EnvError: naming the environment and its episode's seed.
+            EnvError: naming the environment and its last seed.
         """
         for name, values in (("an observation", obs), ("a reward", reward)):
             if not np.isfinite(values).all():
@@ -194,7 +211,7 @@ class VectorEnv:
                 row = int(bad[1])
                 raise EnvError(
                     f"environment {row} of {self.num_envs} returned {name} that is not finite, "
-                    f"{len(values) - int(bad[0])} steps before now; its current episode's seed is {self._seed(row)}"
+                    f"{len(values) - int(bad[0])} steps before now; its last seed is {self._seed(row)}"
                 )
 
     def close(self) -> None:

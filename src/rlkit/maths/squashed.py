@@ -33,15 +33,17 @@ def tanh_gaussian(params: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Chain]
     """
     mean, raw = params.chunk(2, -1)
     log_std = raw.clamp(*LOG_STD)
-    std = log_std.exp()
-    u = mean + std * noise
+    away = log_std.exp() * noise
+    u = mean + away
     action = u.tanh()
-    slope = 2 * (math.log(2) - u - softplus(-2 * u))  # log(1 - tanh(u)^2)
-    log_prob = (-0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi) - slope).sum(-1)
+    # log N(u) = -noise^2 / 2 - log_std - log(2 pi) / 2, and log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2 u))
+    slope = u + softplus(-2 * u)
+    each = torch.add(log_std, noise.square(), alpha=0.5).sub_(slope, alpha=2)
+    log_prob = -noise.shape[-1] * (0.5 * math.log(2 * math.pi) + 2 * math.log(2)) - each.sum(-1)
 
     def chain(d_action: Tensor, d_log_prob: float | Tensor) -> Tensor:
-        d_u = d_action * (1 - action.square()) + 2 * action * d_log_prob
-        d_log_std = (d_u * std * noise - d_log_prob) * (raw == log_std)
+        d_u = torch.ops.aten.tanh_backward(d_action, action) + action * (2 * d_log_prob)
+        d_log_std = (d_u * away - d_log_prob) * (raw == log_std)
         return torch.cat([d_u, d_log_std], -1)
 
     return action, log_prob, chain

@@ -61,6 +61,13 @@ class ActorCritic:
         """Parameters `[N, P]` of the policy for observations `[N, ...]`: what acting needs."""
         return self._with_free(self.nets[0].infer(obs, 0))
 
+    def act(self, obs: Array) -> tuple[Floats, Floats | None]:
+        """Those parameters, and values `[N]` where they come along because both share a trunk."""
+        if len(self.nets) == 1 and self.nets[0].shared:
+            params, value = self.nets[0].infer_all(obs)
+            return self._with_free(params), value[:, 0]
+        return self.policy(obs), None
+
     def value(self, obs: Array) -> Floats:
         """Values `[B]` for observations `[B, ...]`."""
         last = self.nets[-1]

@@ -52,6 +52,8 @@ class Net(Protocol):
     size: int
     state_size: int
     """Width of the recurrent state, 0 for all but `Recurrent`."""
+    shared: bool
+    """Whether the networks have a trunk in common, so that the outputs of all cost little more than one."""
 
     def bind(self, slot: Slot) -> None:
         """Move the parameters, and from now on the gradients, into the slot."""
@@ -73,6 +75,9 @@ class Net(Protocol):
 
     def infer(self, x: Array, k: int) -> Floats:
         """Output `[B, O_k]` of network `k`, outside of any learning; `x` is a NumPy array."""
+
+    def infer_all(self, x: Array) -> list[Floats]:
+        """The outputs of all networks, in one pass through what they share."""
 
     def stir(self, rng: np.random.Generator | None) -> None:
         """Draw the noise of noisy layers anew; None takes it away."""

@@ -63,6 +63,7 @@ class Dense:
     """
 
     state_size = 0
+    shared = False
 
     def __init__(
         self, names: Sequence[str], inputs: int, hidden: Sequence[int], outputs: Sequence[int], activation: str
@@ -172,6 +173,10 @@ class Dense:
                 self.activate(h)
         floats: Floats = h if self.device.type == "cpu" else h.cpu().numpy()
         return floats
+
+    def infer_all(self, x: Array) -> list[Floats]:
+        """See `Net.infer_all`."""
+        return [self.infer(x, k) for k in range(len(self.names))]
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """See `Net.views`; rows that only a wider output has are left out."""

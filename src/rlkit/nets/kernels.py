@@ -1,9 +1,8 @@
 """The arithmetic of one dense layer, in NumPy and in torch, over one memory layout.
 
-Arrays are `[K, B, width]` for values, `[K, out, in]` for weights, `[K, 1, out]` for biases. NumPy's calls cost less each,
-torch's less an element; which of the two a pass takes depends on device and shapes alone, never on a timing, because it
-decides the order of floating-point sums. A pass keeps to one of them: where they alternate, one waits for what lies in
-the other's caches.
+Arrays are `[K, B, width]` for values, `[K, out, in]` for weights, `[K, 1, out]` for biases. NumPy's calls cost less
+each, torch's less an element; which of the two a pass takes depends on device and shapes alone, never on a timing,
+because it decides the order of floating-point sums. A pass keeps to one of them: alternating was slower than either.
 """
 
 from __future__ import annotations

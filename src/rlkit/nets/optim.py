@@ -79,7 +79,7 @@ class Optimizer(ABC):
     ) -> None:
         self.flat, self.cfg = flat, cfg
         self.learning_rate, self.max_grad_norm = learning_rate, max_grad_norm
-        self.grad_norm = torch.zeros((), device=flat.weight.device)
+        self.norm: Tensor | None = None
         self.host = flat.weight.device.type == "cpu"  # elsewhere looking at the norm would wait for it
         self.decay: Tensor | None = None
         """`[P]`: the weight decay of each parameter."""
@@ -91,15 +91,21 @@ class Optimizer(ABC):
                         view.zero_()
 
     def step(self) -> None:
-        """One step along the gradient; `grad_norm` is its norm before clipping."""
-        flat = self.flat
-        self.grad_norm = torch.linalg.vector_norm(flat.grad)
-        limit = self.max_grad_norm
-        if limit is not None and not (self.host and self.grad_norm <= limit):
-            flat.grad.mul_((limit / self.grad_norm).clamp_(max=1.0))
+        """One step along the gradient."""
+        flat, limit = self.flat, self.max_grad_norm
+        self.norm = None
+        if limit is not None or self.decay is not None:  # both change the gradient
+            self.norm = norm = torch.linalg.vector_norm(flat.grad)
+            if limit is not None and not (self.host and norm <= limit):
+                flat.grad.mul_((limit / norm).clamp_(max=1.0))
         self.move()
         for slot in flat.slots.values():
             slot.fresh = True
+
+    @property
+    def grad_norm(self) -> Tensor:
+        """The norm of the last step's gradient before clipping."""
+        return torch.linalg.vector_norm(self.flat.grad) if self.norm is None else self.norm
 
     @abstractmethod
     def move(self) -> None:

@@ -75,7 +75,8 @@ class Remembering(nn.Module):
 
     def __init__(self, memories: Sequence[Memory], heads: dict[str, nn.Module]) -> None:
         super().__init__()
-        names = list(heads) if len(memories) == len(heads) else ["trunk"]
+        self.shared = len(memories) == 1 < len(heads)
+        names = ["trunk"] if self.shared else list(heads)
         self.memories = nn.ModuleDict(dict(zip(names, memories, strict=True)))
         self.heads = nn.ModuleDict(heads)
         self.sizes = [memory.state_size for memory in memories]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rlkit.nets.optim import Slot
+    from rlkit.nets.recurrent import Remembering
     from rlkit.types import Array, Back, Floats
 
 CHUNK = 512
@@ -40,10 +41,10 @@ class Heads(nn.Module):
             }
         self.heads = nn.ModuleDict(heads)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """The output of each head."""
+    def forward(self, x: Tensor, only: int | None = None) -> list[Tensor]:
+        """The output of each head, or of one."""
         h = self.trunk(x) if self.shared else x
-        return [head(h) for head in self.heads.values()]
+        return [head(h) for k, head in enumerate(self.heads.values()) if only is None or k == only]
 
 
 def _plain(key: str) -> str:
@@ -67,8 +68,9 @@ class Traced:
 
     state_size = 0
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: Heads | Remembering) -> None:
         self.module = module.eval()
+        self.shared = module.shared
         self.size = sum(p.numel() for p in module.parameters())
         self.learnt = {name for name, _ in module.named_parameters()}
         self.noisy = [layer for layer in module.modules() if isinstance(layer, NoisyLinear)]
@@ -126,10 +128,17 @@ class Traced:
 
     def infer(self, x: Array, k: int) -> Floats:
         """See `Net.infer`."""
+        return self._infer(x, k)[0]
+
+    def infer_all(self, x: Array) -> list[Floats]:
+        """See `Net.infer_all`."""
+        return self._infer(x, None)
+
+    def _infer(self, x: Array, only: int | None) -> list[Floats]:
         with torch.no_grad():
             rows = torch.as_tensor(x, device=self.slot.weight.device)
-            parts = [self.module(rows[i : i + CHUNK])[k] for i in range(0, len(rows), CHUNK)]
-            return torch.cat(parts).cpu().numpy()
+            parts = [self.module(rows[i : i + CHUNK], only) for i in range(0, len(rows), CHUNK)]
+            return [torch.cat(outs).cpu().numpy() for outs in zip(*parts, strict=True)]
 
     def stir(self, rng: np.random.Generator | None) -> None:
         """See `Net.stir`."""

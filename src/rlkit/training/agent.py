@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import os
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ def prepare_process(config: RunConfig) -> torch.device:
     Raises:
         ConfigError: the device is not there.
     """
+    keep_freed_memory()
     torch.set_num_threads(config.threads)
     pools = ThreadpoolController()
     pools.limit(limits=config.threads)
@@ -68,6 +70,22 @@ def prepare_process(config: RunConfig) -> torch.device:
         torch.backends.cudnn.benchmark = fast
     return device
 
+
+def keep_freed_memory() -> None:
+    """Have glibc, where that is the allocator, keep large blocks that are freed.
+
+    It would hand them back to the kernel, and every update of a convolution would get its tensors anew, page by page.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(M_MMAP_THRESHOLD, 2**25)  # the most that it takes
+    mallopt(M_TRIM_THRESHOLD, 2**30)
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Of glibc's malloc.h: freed bytes at the top of the heap that go back, and the size from which blocks bypass it."""
 
 LARGE = 512
 """Width of a layer from which a GPU is faster than a core."""

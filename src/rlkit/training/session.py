@@ -28,10 +28,11 @@ from rlkit.training.collect import EPISODE_STEPS, Collector, check_memory
 from rlkit.training.evaluate import Evaluator, Score
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.progress import Judge, Phases, Progress, Watcher
+from rlkit.types import Update
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
-    from rlkit.types import Metrics, Rollout, State
+    from rlkit.types import Rollout, State
 
 WATCH_SECONDS = 0.2
 
@@ -136,7 +137,7 @@ class Session:
         self.phases = Phases()
         self.seconds_before = 0.0  # of earlier processes of this session
         self.last_eval = math.nan
-        self.update_metrics: Metrics = {}
+        self.reporting = Update()  # the latest that has something to report
         self.row: dict[str, Any] = {}
         self.watched_at = 0.0
 
@@ -171,7 +172,7 @@ class Session:
                 self.memory.feedback(batch, update)
                 self.updates += 1
                 if update.metrics:
-                    self.update_metrics = update.metrics
+                    self.reporting = update
             learned = time.perf_counter()
 
             self.phases.env += self.collector.env_seconds
@@ -223,7 +224,7 @@ class Session:
         return status
 
     def _log(self) -> None:
-        learning = {f"train/{name}": None if v is None else float(v) for name, v in self.update_metrics.items()}
+        learning = {f"train/{name}": None if v is None else float(v) for name, v in self.reporting.report().items()}
         for name, value in learning.items():
             if value is not None and not math.isfinite(value):
                 raise self._diverged(f"{name} is {value}")
