@@ -34,7 +34,6 @@ def ready(env_id: str, cfg, **kwargs) -> tuple[Loop, Batch]:
         loop.learn()
     batch = loop.memory.sample(32, gamma=cfg.gamma, n_step=cfg.n_step)
     batch.fields["weight"] = torch.rand(32)
-    loop.algo.last_of_rollout = True
     return loop, batch
 
 
@@ -144,12 +143,11 @@ def test_sacs_update_is_autograds(twin: str):
     algo = loop.algo
     actor, critics, targets = sac_parts(algo)
     alpha = float(algo.alpha)
-    rng = copy.deepcopy(algo.rng)
+    noises = torch.from_numpy(copy.deepcopy(algo.rng).standard_normal((64, 1), dtype=np.float32))
 
-    def policy(obs):
+    def policy(obs, noise):
         mean, log_std = actor(obs).chunk(2, -1)
         std = log_std.clamp(-20, 2).exp()
-        noise = torch.from_numpy(rng.standard_normal(tuple(mean.shape), dtype=np.float32))
         action = torch.tanh(mean + std * noise)
         dist = TransformedDistribution(Normal(mean, std), TanhTransform(cache_size=1))
         return action, (dist.base_dist.log_prob(mean + std * noise) - torch.log(1 - action**2 + 1e-9)).sum(-1)
@@ -159,11 +157,11 @@ def test_sacs_update_is_autograds(twin: str):
         return q.min(0).values if twin == "min" else q.mean(0)
 
     with torch.no_grad():
-        next_action, next_log_prob = policy(batch.next_obs)
+        next_action, next_log_prob = policy(batch.next_obs, noises[32:])
         goal = batch.reward + batch.discount * (join(targets, batch.next_obs, next_action) - alpha * next_log_prob)
     qs = [net(torch.cat([batch.obs, batch.action], -1))[:, 0] for net in critics]
     critic_loss = sum((batch.weight * (q - goal) ** 2).mean() for q in qs)
-    action, log_prob = policy(batch.obs)
+    action, log_prob = policy(batch.obs, noises[:32])
     actor_loss = (alpha * log_prob - join(critics, batch.obs, action)).mean()
     of_critic, of_actor = caught(algo.optims["critic"]), caught(algo.optims["actor"])
     log_alpha = float(algo.log_alpha.weight)
@@ -227,7 +225,7 @@ def test_crossqs_critics_see_both_halves_as_one_batch_and_only_then_move_their_s
     alpha = float(algo.alpha)
     with torch.no_grad():
         mean, log_std = algo.actor.net.module.eval()(batch.next_obs)[0].chunk(2, -1)
-        noise = torch.from_numpy(rng.standard_normal((32, 1), dtype=np.float32))
+        noise = torch.from_numpy(rng.standard_normal((64, 1), dtype=np.float32))[32:]
         next_action = torch.tanh(mean + log_std.exp() * noise)
         log_prob = (Normal(mean, log_std.exp()).log_prob(mean + log_std.exp() * noise) - torch.log(1 - next_action**2))[
             :, 0

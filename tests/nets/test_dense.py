@@ -125,6 +125,26 @@ def test_gradients_at_the_input_alone_leave_the_weights_gradient():
     assert (net.slot.grad == 7).all()
 
 
+@pytest.mark.parametrize("activation", ["tanh", "silu"])
+def test_a_gradient_at_the_first_rows_is_that_of_these_alone(activation: str):
+    """On the dense core and through autograd."""
+    net = build(
+        MLPConfig(hidden=[8, 5], activation=activation),
+        {"a": Output(4, 1.0), "b": Output(1, 1.0)},
+        vectors(3),
+        torch.Generator().manual_seed(0),
+    )
+    assert isinstance(net, Dense) == net.rowwise == (activation == "tanh")
+    net.bind(Slot(torch.zeros(net.size), torch.zeros(net.size)))
+    x, d = torch.randn(6, 3), [torch.randn(4, 4), torch.randn(4, 1)]
+    found = []
+    for rows in (6, 4):
+        net.slot.fresh = True
+        d_input = net.tape(x[:rows])[1](d, inputs=True)
+        found.append((d_input[:4].clone(), net.slot.grad.clone()))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-6)
+
+
 def test_a_spent_tape_is_refused():
     net, x = make(), torch.randn(6, 3)
     _, back = net.tape(x)

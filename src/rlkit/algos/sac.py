@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -49,6 +49,19 @@ if TYPE_CHECKING:
     from rlkit.config.net import NetConfig
     from rlkit.config.off_policy import SACConfig
     from rlkit.types import Array, Metrics, Rollout
+
+
+class Choice(NamedTuple):
+    """What a policy does at some observations."""
+
+    log_prob: Tensor  # [B] of the action, or [B, A] of every one where they are Discrete
+    action: Tensor | None = None  # [B, A], where they are continuous
+    chain: Any = None  # see `tanh_gaussian`
+    back: Any = None  # the policy's backward pass
+
+    def rows(self, part: slice) -> Choice:
+        """What it does at some of them, not to be learnt from."""
+        return Choice(self.log_prob[part], None if self.action is None else self.action[part])
 
 
 class SAC(OffPolicy):
@@ -128,9 +141,10 @@ class SAC(OffPolicy):
     def update(self, batch: Batch) -> Update:
         """One step of the critics; policy, temperature and targets when they are due."""
         self.updates += 1
-        target, errors = self.update_critics(batch)
-        if self.updates % int(self.cfg.policy_delay) == 0:
-            self.update_policy(batch)
+        following, chosen = self.decide(batch, due=self.updates % int(self.cfg.policy_delay) == 0)
+        target, errors = self.update_critics(batch, following)
+        if chosen is not None:
+            self.update_policy(batch, chosen)
         self.follow(self.updates)
 
         def metrics() -> Metrics:
@@ -151,72 +165,79 @@ class SAC(OffPolicy):
 
         return Update(metrics, (errors[0].abs() + errors[1].abs()) / 2)
 
-    def normal(self, like: Tensor) -> Tensor:
-        """Standard normal noise, from the stream that actions are drawn from."""
-        return torch.from_numpy(self.rng.standard_normal(tuple(like.shape), dtype=np.float32)).to(like.device)
+    def decide(self, batch: Batch, due: bool) -> tuple[Choice, Choice | None]:
+        """The policy at the successors, and where its update is due at the batch's rows, from which it is learnt."""
+        rows = len(batch)
+        noise = self.rng.standard_normal((2 * rows if due else rows, self.dims if self.continuous else 0), np.float32)
+        if due and self.actor.rowwise:  # one pass costs less than two
+            both = self.choose(torch.cat([batch.obs, batch.next_obs]), noise)
+            return both.rows(slice(rows, None)), both
+        following = self.choose(batch.next_obs, noise[-rows:], frozen=True)
+        return following, self.choose(batch.obs, noise[:rows]) if due else None
+
+    def choose(self, obs: Tensor, noise: Array, *, frozen: bool = False) -> Choice:
+        """What the policy does at some observations; `frozen`: nothing will be learnt from it."""
+        (params,), back = (self.actor.predict(obs), None) if frozen else self.actor.tape(obs)
+        if not self.continuous:
+            return Choice(params.log_softmax(-1), back=back)
+        action, log_prob, chain = tanh_gaussian(params, torch.from_numpy(noise).to(params.device))
+        return Choice(log_prob, action, chain, back)
 
     def join(self, q1: Tensor, q2: Tensor) -> Tensor:
         """What the two critics say together."""
         return torch.min(q1, q2) if self.cfg.twin == "min" else (q1 + q2) / 2
 
-    def update_critics(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
-        """One step of both critics; returns their target `[B]` and the error `[B]` of each."""
-        (params,) = self.actor.predict(batch.next_obs)
-        half = len(batch)
-        if self.continuous:
-            next_action, next_log_prob, _ = tanh_gaussian(params, self.normal(params[:, : self.dims]))
-            now = torch.cat([batch.obs, batch.action], -1)
-            then = torch.cat([batch.next_obs, next_action], -1)
-        else:
-            now, then = batch.obs, batch.next_obs
+    def update_critics(self, batch: Batch, following: Choice) -> tuple[Tensor, list[Tensor]]:
+        """One step of both critics, given the policy at the successors: the target `[B]` and the errors, `[B]` each."""
+        rows, log_prob = len(batch), following.log_prob
+        now, then = batch.obs, batch.next_obs
+        if following.action is not None:
+            now, then = torch.cat([now, batch.action], -1), torch.cat([then, following.action], -1)
         if self.joint:
             outs, back = self.critic.tape(torch.cat([now, then]))
-            (q1, next_q1), (q2, next_q2) = (out.split_with_sizes([half, half]) for out in outs)
+            (q1, next_q1), (q2, next_q2) = (out.split_with_sizes([rows, rows]) for out in outs)
         else:
             next_q1, next_q2 = self.targets["critic"].predict(then)
             (q1, q2), back = self.critic.tape(now)
         next_q = self.join(next_q1, next_q2)
         if self.continuous:
-            soft_value = next_q[:, 0] - self.alpha * next_log_prob
+            soft_value = next_q[:, 0] - self.alpha * log_prob
         else:
-            log_p = params.log_softmax(-1)
-            soft_value = (log_p.exp() * (next_q - self.alpha * log_p)).sum(-1)
+            soft_value = (log_prob.exp() * (next_q - self.alpha * log_prob)).sum(-1)
         target = batch.reward + batch.discount * soft_value
 
         index = None if self.continuous else batch.action.unsqueeze(-1)
         taken = [q if index is None else q.gather(-1, index) for q in (q1, q2)]  # [B, 1]
         errors = [q[:, 0] - target for q in taken]
-        scale = batch.weight * (2 / half)
+        scale = batch.weight * (2 / rows)
         gradients = []
         for error in errors:
             d_q = (error * scale).unsqueeze(-1)
             if index is not None:
                 d_q = torch.zeros_like(q1).scatter_(-1, index, d_q)
-            gradients.append(torch.cat([d_q, torch.zeros_like(d_q)]) if self.joint else d_q)
+            gradients.append(d_q)
         back(gradients)
         self.optims["critic"].step()
         return target, errors
 
-    def update_policy(self, batch: Batch) -> None:
-        """One step of the policy, and one of the temperature."""
-        rows = len(batch)
-        (params,), back = self.actor.tape(batch.obs)
-        if self.continuous:
-            action, log_prob, chain = tanh_gaussian(params, self.normal(params[:, : self.dims]))
-            (q1, q2), back_q = self.critic.tape(torch.cat([batch.obs, action], -1), frozen=True)
+    def update_policy(self, batch: Batch, chosen: Choice) -> None:
+        """One step of the policy, given at the batch's rows and maybe at others behind, and one of the temperature."""
+        rows, back = len(batch), chosen.back
+        log_prob = chosen.log_prob[:rows]
+        if chosen.action is not None:
+            (q1, q2), back_q = self.critic.tape(torch.cat([batch.obs, chosen.action[:rows]], -1), frozen=True)
             share = (q1 <= q2).to(q1.dtype) if self.cfg.twin == "min" else torch.full_like(q1, 0.5)
             d_q1 = share * (-1 / rows)
             d_input = back_q([d_q1, -1 / rows - d_q1], params=False, inputs=True)
-            back([chain(d_input[:, -self.dims :], self.alpha / rows)])
+            back([chosen.chain(d_input[:, -self.dims :], self.alpha / rows)])
             self.entropy = -log_prob
         else:
             q1, q2 = self.critic.predict(batch.obs)
-            log_p = params.log_softmax(-1)
-            p = log_p.exp()
-            cost = self.alpha * log_p - self.join(q1, q2)
+            p = log_prob.exp()
+            cost = self.alpha * log_prob - self.join(q1, q2)
             # d/d logits of sum p (alpha log p - q), where the derivative of sum p log p by log p adds nothing
             back([p * (cost - (p * cost).sum(-1, keepdim=True)) / rows])
-            self.entropy = -(p * log_p).sum(-1)
+            self.entropy = -(p * log_prob).sum(-1)
         self.optims["actor"].step()
         if self.cfg.alpha is None:
             self.update_temperature(self.entropy)

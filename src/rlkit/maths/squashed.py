@@ -28,8 +28,8 @@ def tanh_gaussian(params: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Chain]
         noise: `[B, A]`, standard normal.
 
     Returns:
-        Actions `[B, A]`, log-probabilities `[B]`, and `chain(d_action [B, A], d_log_prob)`, which gives `d_params`;
-        `d_log_prob` is a number or `[B, 1]`.
+        Actions `[B, A]`, log-probabilities `[B]`, and `chain(d_action, d_log_prob)`, which gives `d_params` of as many
+        of the first rows as `d_action` has; `d_log_prob` is a number, or has a column.
     """
     mean, raw = params.chunk(2, -1)
     log_std = raw.clamp(*LOG_STD)
@@ -42,8 +42,10 @@ def tanh_gaussian(params: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Chain]
     log_prob = -noise.shape[-1] * (0.5 * math.log(2 * math.pi) + 2 * math.log(2)) - each.sum(-1)
 
     def chain(d_action: Tensor, d_log_prob: float | Tensor) -> Tensor:
-        d_u = torch.ops.aten.tanh_backward(d_action, action) + action * (2 * d_log_prob)
-        d_log_std = (d_u * away - d_log_prob) * (raw == log_std)
+        rows = slice(len(d_action))
+        a, inside = action[rows], raw[rows] == log_std[rows]
+        d_u = torch.ops.aten.tanh_backward(d_action, a) + a * (2 * d_log_prob)
+        d_log_std = (d_u * away[rows] - d_log_prob) * inside
         return torch.cat([d_u, d_log_std], -1)
 
     return action, log_prob, chain

@@ -54,6 +54,8 @@ class Net(Protocol):
     """Width of the recurrent state, 0 for all but `Recurrent`."""
     shared: bool
     """Whether the networks have a trunk in common, so that the outputs of all cost little more than one."""
+    rowwise: bool
+    """Whether each row is by itself, so that a backward pass over some costs no more than these."""
 
     def bind(self, slot: Slot) -> None:
         """Move the parameters, and from now on the gradients, into the slot."""
@@ -68,6 +70,7 @@ class Net(Protocol):
 
         `back(d_outs, params=True, inputs=False)` takes the gradient at each output, adds to the flat gradient (the
         first one after a step overwrites) and returns the gradient at `x` where `inputs` asks for it. One call a tape.
+        Where `d_outs` have fewer rows than `x`, these are the first ones, and the others get no gradient.
         """
 
     def predict(self, x: Tensor) -> Sequence[Tensor]:

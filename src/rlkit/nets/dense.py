@@ -64,6 +64,7 @@ class Dense:
 
     state_size = 0
     shared = False
+    rowwise = True
 
     def __init__(
         self, names: Sequence[str], inputs: int, hidden: Sequence[int], outputs: Sequence[int], activation: str
@@ -137,9 +138,10 @@ class Dense:
         def back(d_outs: Sequence[Tensor], params: bool = True, inputs: bool = False) -> Tensor | None:
             if scratch.tapes != ticket:
                 raise RuntimeError("this tape is spent: another forward of the same batch size has overwritten it")
+            part = None if len(d_outs[0]) == rows else slice(len(d_outs[0]))
             for mine, d in zip(scratch.d_out_of, d_outs, strict=True):
-                mine.copy_(d)
-            return self._pull(first, scratch, params, inputs)
+                (mine if part is None else mine[part]).copy_(d)
+            return self._pull(first, scratch, part, params, inputs)
 
         return scratch.out_of, back
 
@@ -147,16 +149,19 @@ class Dense:
         """See `Net.predict`; on the memory of a tape of the same batch size."""
         return self.tape(x)[0]
 
-    def _pull(self, x: Any, scratch: Scratch, params: bool, inputs: bool) -> Tensor | None:
+    def _pull(self, x: Any, scratch: Scratch, part: slice | None, params: bool, inputs: bool) -> Tensor | None:
         kernels, layers = scratch.kernels, scratch.layers
+        xs, d_xs = [x, *scratch.outs[:-1]], scratch.d_outs
+        if part is not None:
+            xs, d_xs = ([h[:, part] for h in hs] for hs in (xs, d_xs))
         back_activate = getattr(kernels, f"back_{self.activation}")
-        d = scratch.d_outs[-1]
+        d = d_xs[-1]
         for layer in range(len(layers.weight) - 1, -1, -1):
-            h = scratch.outs[layer - 1] if layer else x
+            h = xs[layer]
             if params:
                 kernels.back_affine(d, h, layers.d_weight[layer], layers.d_bias[layer], self.slot.fresh)
             if layer:
-                d = kernels.back_input(d, layers.weight[layer], scratch.d_outs[layer - 1])
+                d = kernels.back_input(d, layers.weight[layer], d_xs[layer - 1])
                 back_activate(d, h)
         if params:
             self.slot.fresh = False

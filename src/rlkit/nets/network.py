@@ -71,6 +71,11 @@ class Network:
         return list(outs), back
 
     @property
+    def rowwise(self) -> bool:
+        """Whether each row is by itself; see `Net.rowwise`."""
+        return self.net.rowwise
+
+    @property
     def state_size(self) -> int:
         """Width of the recurrent state, 0 without one."""
         return self.net.state_size

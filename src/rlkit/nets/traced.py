@@ -67,6 +67,7 @@ class Traced:
     """Any module through autograd; it gives a list with the output of each network."""
 
     state_size = 0
+    rowwise = False
 
     def __init__(self, module: Heads | Remembering) -> None:
         self.module = module.eval()
@@ -115,14 +116,19 @@ class Traced:
         """The backward pass from traced outputs; see `Net.tape`."""
 
         def back(d_outs: Sequence[Tensor], params: bool = True, inputs: bool = False) -> Tensor | None:
+            rows = len(d_outs[0])
+            ends = outs
+            if rows < len(outs[0]):
+                with torch.enable_grad():
+                    ends = [out[:rows] for out in outs]
             if params:
                 if self.slot.fresh:
                     self.slot.grad.zero_()
                     self.slot.fresh = False
                 wanted = [*self.module.parameters(), *([leaf] if inputs else [])]
-                torch.autograd.backward(outs, d_outs, inputs=wanted)
+                torch.autograd.backward(ends, d_outs, inputs=wanted)
                 return leaf.grad
-            return torch.autograd.grad(outs, leaf, d_outs)[0] if inputs else None
+            return torch.autograd.grad(ends, leaf, d_outs)[0] if inputs else None
 
         return back
 
