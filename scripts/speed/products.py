@@ -16,21 +16,23 @@ from rlkit.nets.kernels import NumpyKernels, kernels_for
 
 @dataclass(frozen=True)
 class Pass:
-    """`networks` MLPs of these widths over a batch: forward; also gradients of weights; or of the input alone."""
+    """`networks` MLPs of these widths over a batch, forward, backward for the weights, both, or forward and through."""
 
     widths: tuple[int, ...]
     networks: int
     rows: int
-    kind: Literal["forward", "learn", "through"]
+    kind: Literal["forward", "back", "learn", "through"]
 
     def shapes(self) -> list[tuple[int, int, int]]:
         """`(m, k, n)` of each product, for one network."""
         found = []
         for layer, (i, o) in enumerate(itertools.pairwise(self.widths)):
-            found.append((self.rows, i, o))
-            if self.kind == "learn":
+            weights = self.kind in ("back", "learn")
+            if self.kind != "back":
+                found.append((self.rows, i, o))
+            if weights:
                 found.append((o, self.rows, i))
-            if self.kind == "through" or (self.kind == "learn" and layer):
+            if self.kind == "through" or (weights and layer):
                 found.append((self.rows, o, i))
         return found
 
@@ -49,10 +51,10 @@ PASSES = {
     "a2c_cartpole": [Pass((4, 64, 64, 2), 2, 40, "learn")],
     "dqn_cartpole": [Pass((4, 256, 256, 2), 1, 64, "forward"), Pass((4, 256, 256, 2), 1, 64, "learn")],
     "sac_half_cheetah": [
-        Pass(SAC_ACTOR, 1, 256, "forward"),
+        Pass(SAC_ACTOR, 1, 512, "forward"),
         Pass(SAC_CRITIC, 2, 256, "forward"),
         Pass(SAC_CRITIC, 2, 256, "learn"),
-        Pass(SAC_ACTOR, 1, 256, "learn"),
+        Pass(SAC_ACTOR, 1, 256, "back"),
         Pass(SAC_CRITIC, 2, 256, "through"),
     ],
 }

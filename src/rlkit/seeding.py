@@ -1,7 +1,7 @@
 """Random streams: one root seed, and for every consumer a stream of its own, so that adding one shifts no other.
 
 Episodes have seeds of their own too, so that an environment can be brought back to where it was by replaying its
-actions since the last reset. Those of training lie below `EVAL_SEEDS`, those of evaluation from there on.
+actions since then. Those of training lie below `EVAL_SEEDS`, those of evaluation from there on.
 """
 
 from __future__ import annotations

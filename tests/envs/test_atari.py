@@ -91,6 +91,22 @@ def test_resets_that_do_not_seed_are_replayed_too(steps: int, monkeypatch: pytes
     assert roll(second, 400, seed=2) == roll(first, 400, seed=2)
 
 
+def test_after_a_restart_they_are_too(monkeypatch: pytest.MonkeyPatch):
+    """Which begins games anew that are under way, and gives a seed to the others."""
+    monkeypatch.setattr(Atari, "seed_every", 100_000)
+    first, second = breakout(), breakout()
+    walk(first, 300)
+    assert not first.seeded.any()
+    assert first.finished
+    first.restart()
+    assert first.since.tolist() == first.lengths.tolist() == [0, 0]
+    assert (first.seeded == first.episode).all()
+    walk(first, 300)
+    assert (first.seeded < first.episode).any()
+    second.load_state_dict({k: copy.deepcopy(v) for k, v in first.state_dict().items()})
+    assert roll(second, 200, seed=2) == roll(first, 200, seed=2)
+
+
 def test_a_game_that_was_not_seeded_has_luck_of_its_own():
     envs = breakout(1)
     starts = [obs.tobytes() for step, obs in walk(envs, 2_000) if len(step.cut)]

@@ -66,6 +66,15 @@ def test_replaying_the_actions_brings_every_environment_back(env_id: str, steps:
     assert list(second.recent_returns) == list(first.recent_returns)
 
 
+def test_a_checkpoint_without_the_last_seeds_is_one_where_every_reset_had_its_own():
+    first, second = vector("CartPole-v1"), vector("CartPole-v1")
+    roll(first, 90, seed=1)
+    state = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in first.state_dict().items()}
+    del state["seeded"], state["since"]
+    second.load_state_dict(state)
+    assert roll(second, 100, seed=2) == roll(first, 100, seed=2)
+
+
 def test_native_and_sync_give_the_same_trajectories():
     assert roll(vector("CartPole-v1"), 400, 0) == roll(vector("CartPole-v1", vectorization="sync"), 400, 0)
 

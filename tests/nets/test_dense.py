@@ -125,16 +125,20 @@ def test_gradients_at_the_input_alone_leave_the_weights_gradient():
     assert (net.slot.grad == 7).all()
 
 
-@pytest.mark.parametrize("activation", ["tanh", "silu"])
-def test_a_gradient_at_the_first_rows_is_that_of_these_alone(activation: str):
-    """On the dense core and through autograd."""
+@pytest.mark.parametrize("large", [1, LARGE])
+@pytest.mark.parametrize("activation", ["tanh", "relu", "silu"])
+def test_a_gradient_at_the_first_rows_is_that_of_these_alone(
+    activation: str, large: int, monkeypatch: pytest.MonkeyPatch
+):
+    """On the dense core, in NumPy and in torch, and through autograd."""
+    monkeypatch.setattr("rlkit.nets.kernels.LARGE", large)
     net = build(
         MLPConfig(hidden=[8, 5], activation=activation),
         {"a": Output(4, 1.0), "b": Output(1, 1.0)},
         vectors(3),
         torch.Generator().manual_seed(0),
     )
-    assert isinstance(net, Dense) == net.rowwise == (activation == "tanh")
+    assert isinstance(net, Dense) == net.rowwise == (activation != "silu")
     net.bind(Slot(torch.zeros(net.size), torch.zeros(net.size)))
     x, d = torch.randn(6, 3), [torch.randn(4, 4), torch.randn(4, 1)]
     found = []

@@ -97,6 +97,17 @@ def test_a_short_gradient_is_not_scaled_up():
     torch.testing.assert_close(optim.flat.grad[:2], torch.tensor([0.3, 0.4]))
 
 
+@pytest.mark.parametrize("name", ["adam", "sgd", "SGD"])
+@pytest.mark.parametrize("kwargs", [{}, {"max_grad_norm": 0.1}, {"max_grad_norm": None}])
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_the_norm_is_that_of_the_gradient_as_it_was_given(name: str, kwargs: dict, decay: float):
+    optim = make(OptimizerConfig(name=name, weight_decay=decay), **kwargs)
+    for step in range(3):
+        optim.flat.grad.copy_(gradient(step))
+        optim.step()
+        assert optim.grad_norm.item() == pytest.approx(gradient(step).norm().item(), rel=1e-5)
+
+
 @pytest.mark.parametrize("which", THEIRS)
 def test_its_state_continues_where_it_was(which: str):
     def run(optim, steps: range) -> None:

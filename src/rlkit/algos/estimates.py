@@ -61,8 +61,8 @@ class ValueTransform:
 def values_along(net: ActorCritic, rollout: Rollout) -> tuple[Floats, Floats]:
     """The critic's output at the states and at their true successors, each `[T, N]`, in one pass.
 
-    The pass covers every state of the rollout that acting has not given it of, its end, and the last states of the
-    episodes that ended in it, each with the recurrent state that it was met with.
+    The pass covers every state of the rollout whose value did not come with acting, its end, and the last states of
+    the episodes that ended in it, each with the recurrent state that it was met with.
     """
     N, acted = rollout.num_envs, rollout.fields.get("critic")
     begin = 0 if acted is None else rollout.steps

@@ -24,7 +24,8 @@ epochs of minibatches. Details after Huang et al. 2022, "The 37 implementation d
 
 `target_kl` (an option of theirs) ends a rollout's updates early.
 
-The policy's outputs are recorded while acting; old log-probabilities and values follow after the rollout, in one pass.
+The policy's outputs are recorded while acting; old log-probabilities and values follow after the rollout, in one pass,
+but for the values of a trunk that policy and value share, which come with acting.
 """
 
 from __future__ import annotations

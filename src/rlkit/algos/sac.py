@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from rlkit.types import Array, Metrics, Rollout
 
 
-class Choice(NamedTuple):
+class Decision(NamedTuple):
     """What a policy does at some observations."""
 
     log_prob: Tensor  # [B] of the action, or [B, A] of every one where they are Discrete
@@ -59,9 +59,9 @@ class Choice(NamedTuple):
     chain: Any = None  # see `tanh_gaussian`
     back: Any = None  # the policy's backward pass
 
-    def rows(self, part: slice) -> Choice:
+    def rows(self, part: slice) -> Decision:
         """What it does at some of them, not to be learnt from."""
-        return Choice(self.log_prob[part], None if self.action is None else self.action[part])
+        return Decision(self.log_prob[part], None if self.action is None else self.action[part])
 
 
 class SAC(OffPolicy):
@@ -141,10 +141,10 @@ class SAC(OffPolicy):
     def update(self, batch: Batch) -> Update:
         """One step of the critics; policy, temperature and targets when they are due."""
         self.updates += 1
-        following, chosen = self.decide(batch, due=self.updates % int(self.cfg.policy_delay) == 0)
+        following, decided = self.decisions(batch, due=self.updates % int(self.cfg.policy_delay) == 0)
         target, errors = self.update_critics(batch, following)
-        if chosen is not None:
-            self.update_policy(batch, chosen)
+        if decided is not None:
+            self.update_policy(batch, decided)
         self.follow(self.updates)
 
         def metrics() -> Metrics:
@@ -165,29 +165,29 @@ class SAC(OffPolicy):
 
         return Update(metrics, (errors[0].abs() + errors[1].abs()) / 2)
 
-    def decide(self, batch: Batch, due: bool) -> tuple[Choice, Choice | None]:
+    def decisions(self, batch: Batch, due: bool) -> tuple[Decision, Decision | None]:
         """The policy at the successors, and where its update is due at the batch's rows, from which it is learnt."""
         rows = len(batch)
         noise = self.rng.standard_normal((2 * rows if due else rows, self.dims if self.continuous else 0), np.float32)
         if due and self.actor.rowwise:  # one pass costs less than two
-            both = self.choose(torch.cat([batch.obs, batch.next_obs]), noise)
+            both = self.decide(torch.cat([batch.obs, batch.next_obs]), noise)
             return both.rows(slice(rows, None)), both
-        following = self.choose(batch.next_obs, noise[-rows:], frozen=True)
-        return following, self.choose(batch.obs, noise[:rows]) if due else None
+        following = self.decide(batch.next_obs, noise[-rows:], frozen=True)
+        return following, self.decide(batch.obs, noise[:rows]) if due else None
 
-    def choose(self, obs: Tensor, noise: Array, *, frozen: bool = False) -> Choice:
+    def decide(self, obs: Tensor, noise: Array, *, frozen: bool = False) -> Decision:
         """What the policy does at some observations; `frozen`: nothing will be learnt from it."""
         (params,), back = (self.actor.predict(obs), None) if frozen else self.actor.tape(obs)
         if not self.continuous:
-            return Choice(params.log_softmax(-1), back=back)
+            return Decision(params.log_softmax(-1), back=back)
         action, log_prob, chain = tanh_gaussian(params, torch.from_numpy(noise).to(params.device))
-        return Choice(log_prob, action, chain, back)
+        return Decision(log_prob, action, chain, back)
 
     def join(self, q1: Tensor, q2: Tensor) -> Tensor:
         """What the two critics say together."""
         return torch.min(q1, q2) if self.cfg.twin == "min" else (q1 + q2) / 2
 
-    def update_critics(self, batch: Batch, following: Choice) -> tuple[Tensor, list[Tensor]]:
+    def update_critics(self, batch: Batch, following: Decision) -> tuple[Tensor, list[Tensor]]:
         """One step of both critics, given the policy at the successors: the target `[B]` and the errors, `[B]` each."""
         rows, log_prob = len(batch), following.log_prob
         now, then = batch.obs, batch.next_obs
@@ -220,16 +220,16 @@ class SAC(OffPolicy):
         self.optims["critic"].step()
         return target, errors
 
-    def update_policy(self, batch: Batch, chosen: Choice) -> None:
+    def update_policy(self, batch: Batch, decided: Decision) -> None:
         """One step of the policy, given at the batch's rows and maybe at others behind, and one of the temperature."""
-        rows, back = len(batch), chosen.back
-        log_prob = chosen.log_prob[:rows]
-        if chosen.action is not None:
-            (q1, q2), back_q = self.critic.tape(torch.cat([batch.obs, chosen.action[:rows]], -1), frozen=True)
+        rows, back = len(batch), decided.back
+        log_prob = decided.log_prob[:rows]
+        if decided.action is not None:
+            (q1, q2), back_q = self.critic.tape(torch.cat([batch.obs, decided.action[:rows]], -1), frozen=True)
             share = (q1 <= q2).to(q1.dtype) if self.cfg.twin == "min" else torch.full_like(q1, 0.5)
             d_q1 = share * (-1 / rows)
             d_input = back_q([d_q1, -1 / rows - d_q1], params=False, inputs=True)
-            back([chosen.chain(d_input[:, -self.dims :], self.alpha / rows)])
+            back([decided.chain(d_input[:, -self.dims :], self.alpha / rows)])
             self.entropy = -log_prob
         else:
             q1, q2 = self.critic.predict(batch.obs)

@@ -3,7 +3,7 @@
 Three things about ALE 0.12 that this file minds:
 
 - In its NEXT_STEP mode a finished row would spend its next step on a reset. It is reset here, in the same step, with a
-  mask and a seed, after its last observation has been handed out.
+  mask, after its last observation has been handed out.
 - `episodic_life` restarts the whole game at each lost life. `life_loss_info` only marks the loss as terminal, and the
   game is over when no life is left.
 - `reward_clipping` would lose the score, so rewards come unclipped; `env.clip_reward` clips what the learner sees.

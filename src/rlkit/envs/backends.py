@@ -44,7 +44,7 @@ class StepError(EnvError):
 
 
 CARRY_ON = -1
-"""In place of a seed: none."""
+"""In place of a seed: none. ALE's own convention."""
 
 
 class Backend(Protocol):

@@ -96,7 +96,10 @@ class VectorEnv:
         return Transition(learnt, terminated, boundary, cut, cut_obs)
 
     def restart(self) -> None:
-        """Begin a new episode in every environment that is in the middle of one; the old one is not counted."""
+        """Begin new episodes, with seeds of their own, where steps were made since the last seed.
+
+        Those that were under way are not counted.
+        """
         self.episode += self.lengths > 0
         self.returns[:] = 0
         self.lengths[:] = 0
@@ -161,7 +164,9 @@ class VectorEnv:
             raise CheckpointError(f"the checkpoint has {len(state['episode'])} environments, the run {self.num_envs}")
         self.episode = state["episode"].copy()
         self.lengths, self.returns = state["lengths"].copy(), state["returns"].copy()
-        self.seeded, self.since = state["seeded"].copy(), state["since"].copy()
+        # In checkpoints without these every reset had a seed.
+        self.seeded = state.get("seeded", self.episode).copy()
+        self.since = state.get("since", self.lengths).copy()
         self.recent_returns = deque(state["recent_returns"], maxlen=WINDOW)
         self.recent_lengths = deque(state["recent_lengths"], maxlen=WINDOW)
         self.finished = state["finished"]
@@ -186,11 +191,13 @@ class VectorEnv:
         everyone = np.arange(self.num_envs)
         obs = self._reset(everyone, everyone)
         total = len(self.actions)
+        if total > 1_000 and self.backend.seed_every:
+            logger.info("replaying {:,} steps, to bring every environment back to where it was", total)
         for t, action in enumerate(self.actions):
             result = self.backend.step(action)
             obs, left = result.obs, total - t - 1
             joining = (self.since == left) & (self.since < total)
-            # Where each reset seeds, only an idle row can end here.
+            # Where each reset seeds, a row that has joined does not end, if the environment repeats itself.
             carrying_on = result.ended & ~joining & (self.backend.seed_every > 0)
             if len(rows := (joining | result.ended).nonzero()[0]):
                 obs = self._reset(rows, rows[~carrying_on[rows]])

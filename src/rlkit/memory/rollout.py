@@ -45,12 +45,11 @@ class RolloutMemory:
 
         Fields that are in `standard` too are standardised within each batch.
         """
-        if size >= self.rows:  # the order within a full batch does not matter
-            order: slice | Tensor = slice(None)
-        else:
+        shuffled = {name: self.fields[name] for name in fields}
+        if size < self.rows:  # the order within a full batch does not matter
             order = torch.from_numpy(self.rng.permutation(self.rows)).to(self.device)
-        shuffled = {name: self.fields[name][order] for name in fields}
-        del order
+            shuffled = {name: x.index_select(0, order) for name, x in shuffled.items()}
+            del order
         each = min(size, self.rows)
         for name in standard:  # all full batches in one go, each by itself
             whole, rest = shuffled[name].tensor_split([self.rows // each * each])

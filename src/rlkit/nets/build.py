@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
+from torch.nn.functional import conv2d
 
 from rlkit.config.net import (
     ConvConfig,
@@ -55,7 +56,7 @@ class Net(Protocol):
     shared: bool
     """Whether the networks have a trunk in common, so that the outputs of all cost little more than one."""
     rowwise: bool
-    """Whether each row is by itself, so that a backward pass over some costs no more than these."""
+    """Whether a backward pass over some rows costs no more than these, and each has its output to itself."""
 
     def bind(self, slot: Slot) -> None:
         """Move the parameters, and from now on the gradients, into the slot."""
@@ -70,7 +71,8 @@ class Net(Protocol):
 
         `back(d_outs, params=True, inputs=False)` takes the gradient at each output, adds to the flat gradient (the
         first one after a step overwrites) and returns the gradient at `x` where `inputs` asks for it. One call a tape.
-        Where `d_outs` have fewer rows than `x`, these are the first ones, and the others get no gradient.
+        Where `d_outs` have fewer rows than `x`, these are the first ones; the others get no gradient, and what is
+        returned for them, if anything, is 0.
         """
 
     def predict(self, x: Tensor) -> Sequence[Tensor]:
@@ -196,21 +198,40 @@ def _mlp(cfg: MLPConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
     return nn.Sequential(*layers), inputs
 
 
-class Scale(nn.Module):
-    """Bytes to [0, 1], in the layout in which convolutions are fastest."""
+class ToFloat(nn.Module):
+    """Pictures as float32, in the layout in which convolutions are fastest."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x / 255` as float32, the channels last in memory; the shape stays `[B, C, H, W]`."""
-        floats = x.to(torch.float32, memory_format=torch.channels_last)
-        return floats / 255 if floats is x else floats.div_(255)
+        """The same numbers `[B, C, H, W]`, the channels last in memory."""
+        return x.to(torch.float32, memory_format=torch.channels_last)
+
+
+class Scale(ToFloat):
+    """And from bytes to [0, 1]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x / 255`."""
+        return super().forward(x) / 255
+
+
+class OfBytes(nn.Conv2d):
+    """A convolution of `x / 255`: the division is of the kernel, which is smaller than a batch of pictures."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See `nn.Conv2d`."""
+        return conv2d(x, self.weight / 255, self.bias, self.stride, self.padding)
+
+
+def _convolution(first: bool) -> type[nn.Conv2d]:
+    return OfBytes if first else nn.Conv2d
 
 
 def _conv(cfg: ConvConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
     activation = ACTIVATIONS[cfg.activation]
-    layers: list[nn.Module] = [Scale()]
+    layers: list[nn.Module] = [ToFloat()]
     channels = shape[0]
     for out, kernel, stride in zip(cfg.channels, cfg.kernels, cfg.strides, strict=True):
-        layers += [nn.Conv2d(channels, out, kernel, stride), activation()]
+        layers += [_convolution(len(layers) == 1)(channels, out, kernel, stride), activation()]
         channels = out
     return _connected(layers, shape, cfg.hidden, cfg.activation, cfg.noisy)
 
@@ -230,10 +251,10 @@ class Residual(nn.Module):
 
 
 def _impala(cfg: ImpalaConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
-    layers: list[nn.Module] = [Scale()]
+    layers: list[nn.Module] = [ToFloat()]
     channels = shape[0]
     for out in cfg.channels:
-        layers += [nn.Conv2d(channels, out, 3, padding=1), nn.MaxPool2d(3, stride=2, padding=1)]
+        layers += [_convolution(len(layers) == 1)(channels, out, 3, padding=1), nn.MaxPool2d(3, stride=2, padding=1)]
         layers += [Residual(out) for _ in range(int(cfg.blocks))]
         channels = out
     return _connected([*layers, nn.ReLU()], shape, cfg.hidden, "relu", cfg.noisy)

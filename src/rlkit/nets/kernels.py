@@ -2,7 +2,7 @@
 
 Arrays are `[K, B, width]` for values, `[K, out, in]` for weights, `[K, 1, out]` for biases. NumPy's calls cost less
 each, torch's less an element; which of the two a pass takes depends on device and shapes alone, never on a timing,
-because it decides the order of floating-point sums. A pass keeps to one of them: alternating was slower than either.
+because it decides the order of floating-point sums. All products of a pass are of one of them: alternating was slower.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class Network:
 
     @property
     def rowwise(self) -> bool:
-        """Whether each row is by itself; see `Net.rowwise`."""
+        """See `Net.rowwise`."""
         return self.net.rowwise
 
     @property

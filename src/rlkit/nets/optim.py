@@ -68,6 +68,9 @@ class Optimizer(ABC):
         views: the parameters' ordinary names and shapes in a tensor laid out like `flat.weight`.
     """
 
+    keeps_grad = True
+    """Whether a step leaves the gradient as it is, so that its norm can be told later."""
+
     def __init__(
         self,
         flat: Flat,
@@ -94,7 +97,7 @@ class Optimizer(ABC):
         """One step along the gradient."""
         flat, limit = self.flat, self.max_grad_norm
         self.norm = None
-        if limit is not None or self.decay is not None:  # both change the gradient
+        if limit is not None or self.decay is not None or not self.keeps_grad:
             self.norm = norm = torch.linalg.vector_norm(flat.grad)
             if limit is not None and not (self.host and norm <= limit):
                 flat.grad.mul_((limit / norm).clamp_(max=1.0))
@@ -199,6 +202,7 @@ class OfTorch(Optimizer):
         ConfigError: torch has no such optimiser, it takes no such argument, or it needs what rlkit does not give.
     """
 
+    keeps_grad = False
     UNFIT = ("LBFGS", "SparseAdam", "Optimizer")
     """One wants the loss as a function, one sparse gradients, and one is their base."""
 

@@ -1,4 +1,4 @@
-"""Any module as a net, through autograd."""
+"""Modules as a net, through autograd."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _plain(key: str) -> str:
 def _view(flat: Tensor, shape: torch.Size) -> Tensor:
     """A parameter's part of a flat tensor in its shape; kernels of convolutions lie there with their channels last.
 
-    Pictures do too (`Scale`), and a convolution would otherwise change the layout of its kernel in every call.
+    Pictures do too (`ToFloat`), and a convolution would otherwise change the layout of its kernel in every call.
     """
     if len(shape) != 4:
         return flat.view(shape)
@@ -64,7 +64,7 @@ def _view(flat: Tensor, shape: torch.Size) -> Tensor:
 
 
 class Traced:
-    """Any module through autograd; it gives a list with the output of each network."""
+    """Heads over any modules, through autograd."""
 
     state_size = 0
     rowwise = False

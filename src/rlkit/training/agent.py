@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import os
 from dataclasses import dataclass
@@ -39,7 +38,6 @@ def prepare_process(config: RunConfig) -> torch.device:
     Raises:
         ConfigError: the device is not there.
     """
-    keep_freed_memory()
     torch.set_num_threads(config.threads)
     pools = ThreadpoolController()
     pools.limit(limits=config.threads)
@@ -70,22 +68,6 @@ def prepare_process(config: RunConfig) -> torch.device:
         torch.backends.cudnn.benchmark = fast
     return device
 
-
-def keep_freed_memory() -> None:
-    """Have glibc, where that is the allocator, keep large blocks that are freed.
-
-    It would hand them back to the kernel, and every update of a convolution would get its tensors anew, page by page.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    mallopt(M_MMAP_THRESHOLD, 2**25)  # the most that it takes
-    mallopt(M_TRIM_THRESHOLD, 2**30)
-
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Of glibc's malloc.h: freed bytes at the top of the heap that go back, and the size from which blocks bypass it."""
 
 LARGE = 512
 """Width of a layer from which a GPU is faster than a core."""
@@ -215,7 +197,8 @@ def facts(made: Made, device: torch.device, config: RunConfig) -> dict[str, Any]
             "num_envs": spec.num_envs,
             "backend": backend.name,
             "backend_reason": why,
-            "autoreset": "disabled: rlkit resets each environment itself, with a seed of its own",
+            "autoreset": "disabled: rlkit resets each environment itself, with a seed of its own"
+            + (f" every {backend.seed_every:,} steps" if backend.seed_every else ""),
             "frame_skip": config.env.atari.frame_skip if config.env.atari_game else 1,
             "renamed": None if fate is None else f"{config.env.id} is {spec.id} today: {fate.words}",
         },

@@ -28,7 +28,7 @@ def rollout_bytes(spec: EnvSpec, steps: int) -> int:
     continuous = isinstance(spec.action, spaces.Box)
     action = math.prod(spec.action.shape or ()) * (4 if continuous else 8)
     params = 4 * spaces.flatdim(spec.action) * (2 if continuous else 1)
-    learnt = 4 * 4  # value, log-probability, advantage and target, float32
+    learnt = 5 * 4  # value, log-probability, advantage, target, and the critic's output if acting gives it, float32
     held = obs + action + params + learnt + 4 + 4 + 1 + 1  # and next value, reward, terminated, boundary
     kept = 128 + spec.num_envs * action  # an array for each step
     return (steps + 1) * spec.num_envs * held + steps * (spec.num_envs * (obs + action + learnt) + kept)

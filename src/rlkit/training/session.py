@@ -24,6 +24,7 @@ from rlkit.results.folder import JsonLines, SessionFolder, read_json, read_rows,
 from rlkit.results.summary import session_result
 from rlkit.results.tensorboard import EventLog
 from rlkit.training import agent, checkpoint
+from rlkit.training.allocator import keep_freed_memory
 from rlkit.training.collect import EPISODE_STEPS, Collector, check_memory
 from rlkit.training.evaluate import Evaluator, Score
 from rlkit.training.interrupt import StopSignal
@@ -99,6 +100,7 @@ class Session:
         self.config, self.seed, self.folder = config, seed, folder
         self.watcher, self.judge, self.stop, self.started = watcher, judge, stop, started
 
+        keep_freed_memory()
         device = agent.prepare_process(config)
         # Threads of a native backend do not change a number, so a session that is alone may use every core.
         shared = config.seeds > 1 or config.trial.storage is not None  # with other seeds, or with other trials
