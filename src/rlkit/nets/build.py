@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -227,7 +228,8 @@ def _convolution(first: bool) -> type[nn.Conv2d]:
 
 
 def _conv(cfg: ConvConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
-    activation = ACTIVATIONS[cfg.activation]
+    # A convolution's gradient does not need its output, which may therefore be overwritten.
+    activation = functools.partial(nn.ReLU, inplace=True) if cfg.activation == "relu" else ACTIVATIONS[cfg.activation]
     layers: list[nn.Module] = [ToFloat()]
     channels = shape[0]
     for out, kernel, stride in zip(cfg.channels, cfg.kernels, cfg.strides, strict=True):
