@@ -185,3 +185,14 @@ def test_batch_renormalisation_bounds_its_corrections():
     std = (x.var(0, unbiased=False) + 1e-3).sqrt()
     expected = (x - x.mean(0)) / std / 3 + (x.mean(0) / 100).clamp(-5, 5)
     torch.testing.assert_close(norm(x), expected)
+
+
+@pytest.mark.parametrize(
+    "cfg", [ConvConfig(channels=[4], kernels=[8], strides=[4], hidden=[]), ImpalaConfig(channels=[4])]
+)
+def test_the_first_convolution_sees_pictures_between_0_and_1(cfg: ConvConfig | ImpalaConfig):
+    net = build(cfg, OUTPUTS, PICTURES, torch.Generator().manual_seed(0))
+    first = net.module.trunk[1]
+    x = torch.randint(0, 256, (3, *PICTURES.shape), dtype=torch.uint8)
+    plain = functional.conv2d(x / 255, first.weight, first.bias, first.stride, first.padding)
+    torch.testing.assert_close(first(net.module.trunk[0](x)), plain, rtol=1e-4, atol=1e-5)
