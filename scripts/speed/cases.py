@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -24,6 +25,7 @@ from rlkit.memory import build as memory
 from rlkit.memory.replay import ReplayMemory
 from rlkit.training import agent
 from rlkit.training.collect import Collector
+from rlkit.training.process import device_for, threads_of
 from rlkit.types import Batch
 from speed import eager, tasks
 from speed.products import PASSES, Pass
@@ -48,7 +50,9 @@ class Parts:
         config = compose(task.overrides())
         if isinstance(config.memory, ReplayConfig):
             config = dataclasses.replace(config, memory=dataclasses.replace(config.memory, buffer_size=buffer_size))
-        device = agent.prepare_process(config)
+        process = contextlib.ExitStack()  # for as long as the process lives
+        process.enter_context(threads_of(config))
+        device = process.enter_context(device_for(config))
         made = make(config.env, config.num_envs, seed=0)
         self.spec = made.spec
         self.envs = VectorEnv(made.backend, config.env, 0, config.algo.gamma)

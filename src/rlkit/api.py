@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,13 +60,15 @@ def train(config: RunConfig, *, quiet: bool = False) -> Result:
     from rlkit.results.console import log_to_stderr
     from rlkit.results.plots import plot_trial
     from rlkit.training.door import check
+    from rlkit.training.evaluate import untouched
     from rlkit.training.trial import create, run_trial
 
     started = time.perf_counter()
     log_to_stderr()
-    check(config)
+    config = check(config)
     folder = create(config)
-    result = run_trial(config, folder, started=started, quiet=quiet)
+    with untouched():  # the session seeds the global generators
+        result = run_trial(config, folder, started=started, quiet=quiet)
     if result["status"] == "stopped":
         raise KeyboardInterrupt(f"saved in {folder.path}")
     plot_trial(folder, result)
@@ -91,16 +94,18 @@ def evaluate(
     """
     from rlkit.training.agent import load
     from rlkit.training.evaluate import Evaluator
+    from rlkit.training.process import threads_of
 
     agent = load(run, seed=seed)
+    agent.check_weights()
     config = agent.config
-    evaluator = Evaluator(config.env, agent.seed, agent.seen, config.threads)
-    try:
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(threads_of(config))
+        evaluator = Evaluator(config.env, agent.seed, agent.seen, config.threads, backend=agent.backend)
+        opened.callback(evaluator.close)
         return evaluator.score(
             agent.algo,
             episodes=config.eval.episodes if episodes is None else episodes,
             deterministic=config.eval.deterministic if deterministic is None else deterministic,
             frames=agent.frames,
         )
-    finally:
-        evaluator.close()

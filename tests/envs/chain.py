@@ -112,6 +112,7 @@ class NativeChain:
 
     name = "native"
     seed_every = 0
+    frames_per_second = 30.0
 
     def __init__(self, num_envs: int, ending: str) -> None:
         one = Chain(ending)

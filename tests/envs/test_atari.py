@@ -7,6 +7,7 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import torch
 
 from rlkit import compose
 from rlkit.config.env import AtariConfig, EnvConfig
@@ -161,8 +162,7 @@ def test_pong_with_sticky_actions_resumes_to_the_same_bytes(kind: str, tmp_path:
 def test_a_video_shows_the_screen_in_colour(tmp_path: Path):
     config = compose(["env=pong", *FAST])
     spec = make(config.env, 1).spec
-    device = agent.prepare_process(config)
-    algo = agent.build(config, 0, spec, device)
+    algo = agent.build(config, 0, spec, torch.device("cpu"))
     from rlkit.envs.transforms import ObservationTransform
 
     seen = ObservationTransform(config.env, spec.observation.shape or ())

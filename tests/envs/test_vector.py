@@ -3,8 +3,10 @@ import numpy as np
 import pytest
 
 from rlkit.config.env import EnvConfig
-from rlkit.envs.make import describe, make
-from rlkit.envs.vector import ActionMap, VectorEnv
+from rlkit.envs.actions import ActionMap
+from rlkit.envs.make import make
+from rlkit.envs.one import describe
+from rlkit.envs.vector import VectorEnv
 from rlkit.errors import ConfigError, EnvError
 from rlkit.seeding import EVAL_SEEDS, episode_seed
 

@@ -5,7 +5,7 @@ import torch
 from threadpoolctl import threadpool_info
 
 from rlkit import compose
-from rlkit.training import agent
+from rlkit.training.process import choose_device, device_for, threads_of
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from rlkit.training import agent
 def test_auto(monkeypatch: pytest.MonkeyPatch, words: list[str], cuda: bool, mps: bool, chosen: str, why: str):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    device, reason = agent.choose_device(compose(words))
+    device, reason = choose_device(compose(words))
     assert device == chosen
     assert why in reason
 
@@ -40,24 +40,25 @@ def test_tensor_float_and_timed_kernels_are_for_runs_that_need_not_repeat(
     monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda on: None)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", deterministic)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", deterministic)
-    device = agent.prepare_process(compose(["device=cuda:1", f"deterministic={str(deterministic).lower()}"]))
-    assert device == torch.device("cuda:1")
-    assert asked == ["highest" if deterministic else "high"]
-    assert torch.backends.cudnn.benchmark is torch.backends.cudnn.allow_tf32 is not deterministic
+    with device_for(compose(["device=cuda:1", f"deterministic={str(deterministic).lower()}"])) as device:
+        assert device == torch.device("cuda:1")
+        assert asked == ["highest" if deterministic else "high"]
+        assert torch.backends.cudnn.benchmark is torch.backends.cudnn.allow_tf32 is not deterministic
+    assert torch.backends.cudnn.benchmark is torch.backends.cudnn.allow_tf32 is deterministic
 
 
-def test_threads_are_torchs_alone():
+def test_threads_are_torchs_alone_and_are_given_back():
     """Two pools that spin on the same cores are ten times slower than one thread."""
     before = torch.get_num_threads()
-    try:
-        agent.prepare_process(compose(["threads=2"]))
-        assert torch.get_num_threads() == 2
+    with threads_of(compose([f"threads={before + 1}"])):
+        assert torch.get_num_threads() == before + 1
         assert {pool["num_threads"] for pool in threadpool_info() if pool["internal_api"] == "openblas"} == {1}
-    finally:
-        torch.set_num_threads(before)
+    assert torch.get_num_threads() == before
 
 
-def test_denormal_numbers_count_as_zero():
-    agent.prepare_process(compose([]))
+def test_denormal_numbers_count_as_zero_while_a_session_runs():
     tiny = torch.tensor([1e-40])
-    assert (tiny * 1).item() == 0
+    before = (tiny * 1).item()
+    with threads_of(compose([])):
+        assert (tiny * 1).item() == 0
+    assert (tiny * 1).item() == before

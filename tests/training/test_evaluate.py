@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from rlkit import compose, seeding
 from rlkit.algos.base import Algorithm
@@ -12,7 +13,7 @@ from rlkit.training.evaluate import Evaluator
 def untrained(env: str = "cartpole") -> Algorithm:
     config = compose([f"env={env}"])
     spec = make(config.env, 1).spec
-    return agent.build(config, 0, spec, agent.prepare_process(config))
+    return agent.build(config, 0, spec, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("episodes", [1, 3, 16, 41])

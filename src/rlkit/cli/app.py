@@ -129,7 +129,7 @@ def train_job(cfg: DictConfig) -> float | None:
 
     started = time.perf_counter() if next(JOBS) else STARTED  # a sweep's later jobs start later
     log_to_stderr()
-    check(config)
+    config = check(config)
     overrides = list(hydra.overrides.task)
     if hydra.mode is RunMode.MULTIRUN:
         from rlkit.training.jobs import run_of_job

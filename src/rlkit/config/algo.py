@@ -25,6 +25,16 @@ class AlgoConfig(Checked):
     """Whether there is a critic, which may have a net of its own."""
     memories: ClassVar[tuple[str, ...]] = ("rollout",)
     """Memories that it learns from."""
+    actions: ClassVar[tuple[str, ...]] = ("Discrete", "MultiDiscrete", "MultiBinary", "Box")
+    """Action spaces that it takes."""
+    bounded_actions: ClassVar[bool] = False
+    """Whether it takes a Box only where each dimension has two bounds."""
+    pictures_with_box: ClassVar[bool] = True
+    """Whether it takes pictures together with Box actions."""
+    whole_episodes: ClassVar[bool] = False
+    """Whether it learns from whole episodes alone, which must end."""
+    learns: ClassVar[bool] = True
+    """Whether it makes updates."""
 
     name: str
     gamma: float = 0.99
@@ -210,6 +220,8 @@ class PPOSILConfig(PPOConfig):
 class ReinforceConfig(PolicyGradientConfig):
     """REINFORCE (Williams 1992)."""
 
+    whole_episodes: ClassVar[bool] = True
+
     name: str = "reinforce"
     learning_rate: float = 2e-3
     episodes: Whole = 1
@@ -227,6 +239,7 @@ class RandomConfig(AlgoConfig):
     """Actions drawn uniformly, nothing learnt."""
 
     name: str = "random"
+    learns: ClassVar[bool] = False
     takes_sequences: ClassVar[bool] = True
     has_critic: ClassVar[bool] = False
 

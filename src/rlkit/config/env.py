@@ -64,6 +64,8 @@ class EnvConfig(Checked):
     """How long an asynchronous environment may take over a step or a reset."""
     max_episode_steps: Whole | None = None
     """Truncate episodes here instead of at the environment's own limit."""
+    ignore: list[str] = field(default_factory=list)
+    """Parts of a Dict or Tuple observation to leave out, such as [mission]; a dot leads into a part: camera.depth."""
     frame_stack: Whole = 1
     """Hand out so many of the latest observations as one, the newest last. Atari has `atari.stack`."""
     time_aware: bool = False

@@ -74,6 +74,22 @@ class MLPConfig(NetConfig):
 
 
 @dataclass(kw_only=True)
+class AutoConfig(MLPConfig):
+    """The net of whoever names none: these layers for vectors, the convolutions of `net=conv` for pictures."""
+
+    sees: ClassVar[tuple[str, ...]] = ("vectors", "pictures")
+
+    name: str = "auto"
+
+    def settled(self, pictures: bool) -> NetConfig:
+        """The net for an environment that observes pictures, or vectors."""
+        if pictures:
+            gains = {key: getattr(self, key) for key in ("hidden_gain", "policy_gain", "value_gain")}
+            return ConvConfig(noisy=self.noisy, **gains)
+        return MLPConfig(**{**vars(self), "name": "mlp"})
+
+
+@dataclass(kw_only=True)
 class ConvConfig(NetConfig):
     """Convolutions over pictures, then fully connected layers (Mnih et al. 2015's by default)."""
 

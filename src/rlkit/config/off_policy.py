@@ -88,6 +88,7 @@ class DQNConfig(OffPolicyConfig):
     takes_sequences: ClassVar[bool] = True
     takes_noise: ClassVar[bool] = True
     has_critic: ClassVar[bool] = False
+    actions: ClassVar[tuple[str, ...]] = ("Discrete",)
 
     name: str = "dqn"
     batch_size: Whole = 64
@@ -137,6 +138,7 @@ class SARSAConfig(AlgoConfig):
 
     takes_noise: ClassVar[bool] = True
     has_critic: ClassVar[bool] = False
+    actions: ClassVar[tuple[str, ...]] = ("Discrete",)
 
     name: str = "sarsa"
     learning_rate: float = 1e-3
@@ -187,6 +189,10 @@ class NoiseConfig(Checked):
 @dataclass(kw_only=True)
 class SACConfig(OffPolicyConfig):
     """Soft actor-critic (Haarnoja et al. 2018, arXiv:1812.05905; for discrete actions Christodoulou 2019)."""
+
+    actions: ClassVar[tuple[str, ...]] = ("Box", "Discrete")
+    bounded_actions: ClassVar[bool] = True
+    pictures_with_box: ClassVar[bool] = False
 
     name: str = "sac"
     learning_rate: float = 3e-4
@@ -252,6 +258,10 @@ class CrossQConfig(SACConfig):
 @dataclass(kw_only=True)
 class TD3Config(OffPolicyConfig):
     """Twin delayed deep deterministic policy gradient (Fujimoto et al. 2018, arXiv:1802.09477)."""
+
+    actions: ClassVar[tuple[str, ...]] = ("Box",)
+    bounded_actions: ClassVar[bool] = True
+    pictures_with_box: ClassVar[bool] = False
 
     name: str = "td3"
     policy_delay: Whole = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,7 +11,7 @@ from rlkit.config.algo import AlgoConfig
 from rlkit.config.checks import Checked, Whole
 from rlkit.config.env import EnvConfig
 from rlkit.config.memory import MemoryConfig
-from rlkit.config.net import NetConfig
+from rlkit.config.net import AutoConfig, NetConfig
 from rlkit.config.search import SearchConfig, TrialConfig
 
 
@@ -112,6 +113,17 @@ class RunConfig(Checked):
             self.name = f"{self.algo.name}_{slug(self.env.today)}"
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", self.name):
             raise self.reject("name", "letters, digits, '_', '-' and '.', and '/' for a folder below runs/")
+
+    def settled(self, pictures: bool) -> RunConfig:
+        """The configuration with a net of one kind, where none was chosen, for what the environment observes."""
+        net, critic = self.net, self.critic_net
+        if not isinstance(net, AutoConfig) and not isinstance(critic, AutoConfig):
+            return self
+        return dataclasses.replace(
+            self,
+            net=net.settled(pictures) if isinstance(net, AutoConfig) else net,
+            critic_net=critic.settled(pictures) if isinstance(critic, AutoConfig) else critic,
+        )
 
     @property
     def label(self) -> str:

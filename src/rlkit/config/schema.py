@@ -38,6 +38,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
     },
     "env": {"env": env.EnvConfig},
     "net": {
+        "auto": net.AutoConfig,
         "mlp": net.MLPConfig,
         "conv": net.ConvConfig,
         "impala": net.ImpalaConfig,

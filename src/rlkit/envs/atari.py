@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from rlkit.types import Array
 
 
+EMULATOR_FRAMES = 60.0
+"""Of the console, a second."""
+
+
 class Atari:
     """See `envs.backends.Backend`. Observations are uint8 `[N, stack, H, W]`, or `[N, 3 stack, H, W]` in colour."""
 
@@ -55,6 +59,7 @@ class Atari:
         # The screen as it is comes from a twin with the same seeds and actions, and so with the same luck.
         self.screen = make(img_height=210, img_width=160, grayscale=False, stack_num=1) if drawing else None
         self.num_envs, self.cfg = num_envs, cfg
+        self.frames_per_second = EMULATOR_FRAMES / cfg.frame_skip
         self.action: spaces.Space[Any] = self.envs.single_action_space
         channels = cfg.stack * (1 if cfg.grayscale else 3)
         self.observation: spaces.Space[Any] = spaces.Box(0, 255, (channels, cfg.size, cfg.size), np.uint8)

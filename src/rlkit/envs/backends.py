@@ -8,13 +8,15 @@ import multiprocessing
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from gymnasium.vector.async_vector_env import AsyncState
 
+from rlkit.envs.adapter import EnvFailureError
+from rlkit.envs.layout import is_picture
 from rlkit.errors import EnvError
 
 if TYPE_CHECKING:
@@ -36,9 +38,13 @@ class StepResult(NamedTuple):
 
 
 class StepError(EnvError):
-    """Environments that failed in a step or reset, by row, with what they said."""
+    """Environments that failed in a step or a reset.
 
-    def __init__(self, failures: dict[int, str]) -> None:
+    Args:
+        failures: by row, what each did wrong.
+    """
+
+    def __init__(self, failures: dict[int, EnvFailureError]) -> None:
         self.failures = failures
         super().__init__("; ".join(f"environment {row}: {what}" for row, what in failures.items()))
 
@@ -56,6 +62,8 @@ class Backend(Protocol):
     action: Space[Any]
     seed_every: int
     """Steps of a row after which a reset seeds it again; 0: each does."""
+    frames_per_second: float
+    """The rate at which pictures of `render` are to be shown."""
 
     def reset(self, rows: Sequence[int], seeds: Sequence[int]) -> Array:
         """Reset some rows (ascending; at first all), each with its seed; the observations `[N, ...]` of all.
@@ -67,10 +75,20 @@ class Backend(Protocol):
         """Step every row."""
 
     def render(self) -> Any:
-        """A picture `[H, W, 3]` uint8 of row 0, where the environment was made to give one."""
+        """What row 0 looks like, where the environment was made to draw: whatever its own `render` gives."""
 
     def close(self) -> None:
         """Free what the environments hold."""
+
+
+FRAMES_PER_SECOND = 30.0
+"""Of environments that do not say it."""
+
+
+def rate_of(metadata: Mapping[str, Any]) -> float:
+    """Pictures a second that an environment asks for in its `metadata`."""
+    rate = metadata.get("render_fps")
+    return float(rate) if isinstance(rate, int | float) and 0 < rate <= 1000 else FRAMES_PER_SECOND
 
 
 class Sync:
@@ -80,12 +98,20 @@ class Sync:
     seed_every = 0
 
     def __init__(self, makers: Sequence[Maker]) -> None:
-        self.envs = [make() for make in makers]
+        self.envs: list[Any] = []  # `Adapter` each
+        try:
+            for make in makers:
+                self.envs.append(make())
+            _same_spaces(self.envs)
+        except BaseException:
+            self.close()
+            raise
         self.num_envs = len(self.envs)
         self.observation = self.envs[0].observation_space
         self.action = self.envs[0].action_space
-        self.discrete = not self.action.shape
-        self.obs = np.zeros((self.num_envs, *(self.observation.shape or ())), stored_dtype(self.observation))
+        self.frames_per_second = rate_of(self.envs[0].metadata)
+        dtype = np.dtype(self.observation.dtype or np.float32)
+        self.obs = np.zeros((self.num_envs, *(self.observation.shape or ())), dtype)
         self.reward = np.zeros(self.num_envs, np.float32)
         self.terminated = np.zeros(self.num_envs, np.bool_)
         self.truncated = np.zeros(self.num_envs, np.bool_)
@@ -94,27 +120,19 @@ class Sync:
         """See `Backend.reset`."""
         for row, seed in zip(rows, seeds, strict=True):
             try:
-                obs, _ = self.envs[row].reset(seed=seed)
-            except Exception as error:
-                raise StepError({row: f"reset(seed={seed}) raised {type(error).__name__}: {error}"}) from error
-            self._store(row, obs)
+                self.obs[row], _ = self.envs[row].reset(seed=seed)
+            except EnvFailureError as failure:
+                raise StepError({row: failure}) from failure
         return self.obs
 
     def step(self, action: Array) -> StepResult:
         """See `Backend.step`."""
-        choices = action.tolist() if self.discrete else action
         for row, env in enumerate(self.envs):
             try:
-                obs, self.reward[row], self.terminated[row], self.truncated[row], _ = env.step(choices[row])
-            except Exception as error:
-                raise StepError({row: f"{type(error).__name__}: {error}"}) from error
-            self._store(row, obs)
+                self.obs[row], self.reward[row], self.terminated[row], self.truncated[row], _ = env.step(action[row])
+            except EnvFailureError as failure:
+                raise StepError({row: failure}) from failure
         return StepResult(self.obs, self.reward, self.terminated, self.truncated, self.terminated | self.truncated)
-
-    def _store(self, row: int, obs: Any) -> None:
-        if np.shape(obs) != self.obs.shape[1:]:
-            raise StepError({row: f"an observation of shape {np.shape(obs)}, its space says {self.obs.shape[1:]}"})
-        self.obs[row] = obs
 
     def render(self) -> Any:
         """See `Backend.render`."""
@@ -124,6 +142,22 @@ class Sync:
         """See `Backend.close`."""
         for env in self.envs:
             env.close()
+
+
+def _same_spaces(envs: Sequence[Any]) -> None:
+    """Refuse environments that differ, as those whose constructor draws at random may.
+
+    Raises:
+        EnvError: naming the first that differs.
+    """
+    for name in ("observation_space", "action_space"):
+        first = getattr(envs[0], name)
+        for row, env in enumerate(envs):
+            if getattr(env, name) != first:
+                raise EnvError(
+                    f"environment {row} of {len(envs)} has {name} {getattr(env, name)}, environment 0 has {first}\n"
+                    "  all must have the same: set env.kwargs so that they do, or num_envs=1"
+                )
 
 
 class Async:
@@ -138,11 +172,14 @@ class Async:
 
     def __init__(self, makers: Sequence[Maker], timeout_seconds: float) -> None:
         self.timeout = timeout_seconds
-        self.envs = _Workers([_Maker(make) for make in makers], timeout_seconds)
+        try:
+            self.envs = _Workers([_Maker(make) for make in makers], timeout_seconds)
+        except RuntimeError as error:  # Gymnasium's word for spaces that differ
+            raise EnvError(f"asynchronous environments: {error}\n  all must have the same spaces") from error
         self.num_envs = self.envs.num_envs
         self.observation = self.envs.single_observation_space
         self.action = self.envs.single_action_space
-        self.dtype = stored_dtype(self.observation)
+        self.frames_per_second = rate_of(self.envs.metadata)
 
     def reset(self, rows: Sequence[int], seeds: Sequence[int]) -> Array:
         """See `Backend.reset`."""
@@ -151,7 +188,7 @@ class Async:
         with self._watched():
             self.envs.reset_async(seed=[by_row.get(row) for row in range(self.num_envs)], options={"reset_mask": mask})
             obs, _ = self.envs.reset_wait(timeout=self.timeout)
-        return np.asarray(obs, self.dtype)
+        return np.asarray(obs)
 
     def step(self, action: Array) -> StepResult:
         """See `Backend.step`."""
@@ -159,7 +196,7 @@ class Async:
             self.envs.step_async(action)
             obs, reward, terminated, truncated, _ = self.envs.step_wait(timeout=self.timeout)
         rewards = reward.astype(np.float32)
-        return StepResult(np.asarray(obs, self.dtype), rewards, terminated, truncated, terminated | truncated)
+        return StepResult(np.asarray(obs), rewards, terminated, truncated, terminated | truncated)
 
     @contextlib.contextmanager
     def _watched(self) -> Any:
@@ -168,13 +205,15 @@ class Async:
         except multiprocessing.TimeoutError as error:
             late = [row for row, pipe in enumerate(self.envs.parent_pipes) if not pipe.poll(0)]
             self.kill()
-            raise StepError(dict.fromkeys(late, f"no answer within {self.timeout:g} seconds")) from error
+            raise StepError(
+                dict.fromkeys(late, EnvFailureError(f"no answer within {self.timeout:g} seconds"))
+            ) from error
         except (EOFError, OSError) as error:
             for process in self.envs.processes:
                 process.join(timeout=0.1)
             dead = [row for row, process in enumerate(self.envs.processes) if not process.is_alive()]
             self.kill()
-            raise StepError(dict.fromkeys(dead, "its process died")) from error
+            raise StepError(dict.fromkeys(dead, EnvFailureError("its process died"))) from error
         except StepError:
             self.kill()
             raise
@@ -203,6 +242,7 @@ class EnvPool:
 
     name = "envpool"
     seed_every = 0
+    frames_per_second = FRAMES_PER_SECOND
 
     def __init__(self, env_id: str, num_envs: int, seed: int, kwargs: dict[str, Any]) -> None:
         try:
@@ -216,7 +256,8 @@ class EnvPool:
         self.envs = envpool.make(env_id, env_type="gymnasium", num_envs=num_envs, seed=seed, **kwargs)
         self.num_envs = num_envs
         self.observation, self.action = self.envs.observation_space, self.envs.action_space
-        self.obs = np.zeros((num_envs, *self.observation.shape), stored_dtype(self.observation))
+        dtype = np.uint8 if is_picture(self.observation) else np.float32
+        self.obs = np.zeros((num_envs, *self.observation.shape), dtype)
 
     def reset(self, rows: Sequence[int], seeds: Sequence[int]) -> Array:
         """See `Backend.reset`; the seeds cannot be given to EnvPool."""
@@ -241,11 +282,6 @@ class EnvPool:
     def close(self) -> None:
         """See `Backend.close`."""
         self.envs.close()
-
-
-def stored_dtype(space: Space[Any]) -> type[np.uint8] | type[np.float32]:
-    """Pictures stay bytes; everything else is float32."""
-    return np.uint8 if space.dtype == np.uint8 else np.float32
 
 
 class _Maker:
@@ -297,7 +333,8 @@ class _Workers(AsyncVectorEnv):
             return
         failures = {}
         for _ in rows:
-            row, kind, value, _ = self.error_queue.get(timeout=5)
-            failures[row] = f"{kind.__name__}: {value}"
+            row, kind, value, trace = self.error_queue.get(timeout=5)
+            known = isinstance(value, EnvFailureError)
+            failures[row] = value if known else EnvFailureError(f"{kind.__name__}: {value}", trace)
         self._state = AsyncState.DEFAULT
         raise StepError(failures)

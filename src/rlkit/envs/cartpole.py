@@ -31,6 +31,7 @@ class CartPole:
 
     name = "native"
     seed_every = 0
+    frames_per_second = 1 / TAU
     max_episode_steps = 500
 
     def __init__(self, num_envs: int) -> None:

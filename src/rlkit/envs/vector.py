@@ -14,11 +14,12 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 import numpy as np
-from gymnasium import spaces
 from loguru import logger
 
+from rlkit.envs.actions import ActionMap
+from rlkit.envs.adapter import EnvFailureError
 from rlkit.envs.backends import CARRY_ON, StepError
-from rlkit.envs.transforms import ObservationTransform, RewardTransform, bounded
+from rlkit.envs.transforms import ObservationTransform, RewardTransform
 from rlkit.errors import CheckpointError, EnvError
 from rlkit.seeding import episode_seed
 from rlkit.types import State, Transition
@@ -26,7 +27,7 @@ from rlkit.types import State, Transition
 if TYPE_CHECKING:
     from rlkit.config.env import EnvConfig
     from rlkit.envs.backends import Backend
-    from rlkit.types import Array
+    from rlkit.types import Array, Bools
 
 WINDOW = 100
 """Episodes over which training returns are averaged."""
@@ -83,7 +84,8 @@ class VectorEnv:
         if not len(cut):
             self._show(next_obs)
             return Transition(learnt, terminated, boundary, cut, next_obs[:0])
-        cut_obs = self.seen(next_obs[cut])
+        cut_obs = self.seen(self._last(next_obs[cut], cut, terminated))
+        self.check_returns(cut)
         self.recent_returns.extend(self.returns[cut].tolist())
         self.recent_lengths.extend(self.lengths[cut].tolist())
         self.finished += len(cut)
@@ -107,9 +109,46 @@ class VectorEnv:
         if len(rows := self.since.nonzero()[0]):
             self._show(self._begin(rows, seeding=True))
 
+    def _last(self, obs: Array, cut: Array, terminated: Bools) -> Array:
+        """Last observations `[K, ...]` of the rows `cut [K]`, finite.
+
+        Nothing is learnt from the last observation of an episode that terminated, so zeros take the place of numbers
+        that are not finite. A truncated episode is bootstrapped from it.
+
+        Raises:
+            EnvError: that of a truncated episode is not finite.
+        """
+        if obs.dtype != np.float32 or np.isfinite(obs).all():
+            return obs
+        for k, row in enumerate(cut.tolist()):
+            if not terminated[row] and not np.isfinite(obs[k]).all():
+                raise self._not_finite(row, "the last observation of a truncated episode")
+        return np.nan_to_num(obs, nan=0.0, posinf=0.0, neginf=0.0)
+
+    def check_returns(self, rows: Array | slice = slice(None)) -> None:
+        """Refuse rewards that are not finite, by the running returns of some rows.
+
+        Raises:
+            EnvError: naming the environment and its episode.
+        """
+        returns = self.returns[rows]
+        if not np.isfinite(returns).all():
+            k = int(np.flatnonzero(~np.isfinite(returns))[0])
+            row = k if isinstance(rows, slice) else int(rows[k])
+            raise self._not_finite(row, "a reward")
+
+    def _not_finite(self, row: int, what: str) -> EnvError:
+        when = f"seed {self._seed(row)}, within the first {self.since[row]:,} steps since that seed"
+        return EnvError(
+            f"environment {row} of {self.num_envs} returned {what} that is not finite\n  {when}\n"
+            "  the fault is the environment's: mend it, or wrap it so that such values do not reach rlkit"
+        )
+
     def _show(self, raw: Array) -> None:
         """Take in what the environments show now: the statistics learn from it, the policy sees it transformed."""
         self.raw = raw
+        if self.seen.on and not np.isfinite(raw).all():  # the statistics would never be finite again
+            raise self._not_finite(int(np.argwhere(~np.isfinite(raw))[0][0]), "an observation")
         self.seen.learn(raw)
         self.obs = self.seen(raw)
 
@@ -133,9 +172,10 @@ class VectorEnv:
 
     def _failure(self, error: StepError, action: Array | None) -> str:
         lines = []
-        for row, what in error.failures.items():
+        for row, failure in error.failures.items():
             when = f"step {self.since[row]}, action {action[row]}" if action is not None else "while it was reset"
-            lines.append(f"environment {row} of {self.num_envs}: {what}\n  seed {self._seed(row)}, {when}")
+            lines.append(f"environment {row} of {self.num_envs}: {failure}\n  seed {self._seed(row)}, {when}")
+            log_failure(failure)
         return "\n".join(lines)
 
     def state_dict(self) -> State:
@@ -206,54 +246,23 @@ class VectorEnv:
     def _hash(self) -> str:
         return hashlib.sha256(np.ascontiguousarray(self.raw).tobytes()).hexdigest()
 
-    def check(self, obs: Array, reward: Array) -> None:
-        """Refuse observations `[T + 1, N, ...]` and rewards `[T, N]` that are not finite.
+    def check(self, obs: Array) -> None:
+        """Refuse observations `[T + 1, N, ...]`, of which the last are those of now, and rewards that are not finite.
 
         Raises:
             EnvError: naming the environment and its last seed.
         """
-        for name, values in (("an observation", obs), ("a reward", reward)):
-            if not np.isfinite(values).all():
-                bad = np.argwhere(~np.isfinite(values))[0]
-                row = int(bad[1])
-                raise EnvError(
-                    f"environment {row} of {self.num_envs} returned {name} that is not finite, "
-                    f"{len(values) - int(bad[0])} steps before now; its last seed is {self._seed(row)}"
-                )
+        self.check_returns()
+        if obs.dtype == np.float32 and not np.isfinite(obs).all():
+            t, row = (int(i) for i in np.argwhere(~np.isfinite(obs))[0][:2])
+            raise self._not_finite(row, f"an observation ({len(obs) - 1 - t} steps before now)")
 
     def close(self) -> None:
         """Close the backend."""
         self.backend.close()
 
 
-class ActionMap:
-    """From a policy's actions to the environment's.
-
-    Bounded dimensions of a Box are clipped to [-1, 1] and scaled to the bounds; unbounded ones pass as they are.
-    Discrete and MultiDiscrete actions are shifted to the space's first.
-    """
-
-    def __init__(self, space: spaces.Space[object]) -> None:
-        self.space = space
-        self.start: Array | int = 0
-        if isinstance(space, spaces.Box):
-            self.shape = space.shape
-            self.dtype = space.dtype
-            bounded = np.isfinite(space.low) & np.isfinite(space.high)
-            self.all_bounded = bool(bounded.all())
-            self.bounded = bounded.reshape(-1)
-            low, high = np.where(bounded, space.low, -1.0), np.where(bounded, space.high, 1.0)
-            self.middle = ((high + low) / 2).reshape(-1).astype(np.float32)
-            self.half = ((high - low) / 2).reshape(-1).astype(np.float32)
-        elif isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-            self.start = int(space.start) if isinstance(space, spaces.Discrete) else space.start.reshape(-1)
-
-    def __call__(self, action: Array) -> Array:
-        """`[N, ...]` to `[N, ...]`; a new array."""
-        if not isinstance(self.space, spaces.Box):
-            return (action + self.start).reshape(len(action), *(self.space.shape or ()))
-        flat = action.reshape(len(action), -1)
-        scaled = bounded(flat, 1.0) * self.half + self.middle
-        if not self.all_bounded:
-            scaled = np.where(self.bounded, scaled, flat)
-        return scaled.reshape(len(action), *self.shape).astype(self.dtype, copy=False)
+def log_failure(failure: EnvFailureError) -> None:
+    """Write the traceback of a failed environment to the log, of which the terminal shows nothing."""
+    if failure.trace:
+        logger.debug("the environment's traceback:\n{}", failure.trace.rstrip())

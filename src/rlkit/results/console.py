@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from rlkit.training.progress import Progress
 
 PHASES = {"env": "environment", "policy": "policy", "learn": "learning", "eval": "evaluation", "other": "other"}
+SHOWN_SHARE = 0.2
+"""Share of the time that evaluations took from which a progress line says so."""
 SHOWN = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "explained_variance", "learning_rate")
 
 
@@ -94,6 +96,8 @@ class Display:
     def _line(self, p: Progress) -> str:
         seed = f"seed {p.seed}: " if self.config.seeds > 1 else ""
         scored = "" if math.isnan(p.eval_return) else f", evaluated {p.eval_return:.1f}"
+        scored += f"; {p.doing}" if p.doing else ""
+        scored += f"; evaluations took {p.split['eval']:.0%}" if p.split["eval"] >= SHOWN_SHARE else ""
         return (
             f"{seed}{p.frames:,} of {p.total_frames:,} frames ({p.frames / p.total_frames:.0%}), "
             f"{p.fps:,.0f} a second, {_duration(p.seconds_left)} left, return {_number(p.return_100)}{scored}"
@@ -126,7 +130,8 @@ class Display:
         )
         saved = f"saved at {newest.checkpoint_frames:,} frames" if newest.checkpoint_frames else "not saved yet"
         notes = Text.assemble(
-            ("time     ", "dim"), split, "\n", ("losses   ", "dim"), losses or "-", "\n",
+            ("time     ", "dim"), split, f"   now: {newest.doing}" * bool(newest.doing), "\n",
+            ("losses   ", "dim"), losses or "-", "\n",
             ("folder   ", "dim"), str(self.folder), f"  ({saved}; Ctrl-C saves and stops)",
         )  # fmt: skip
         return Panel(Group(rows, Text(), notes), title=title, title_align="left", width=min(110, self.console.width))

@@ -26,8 +26,10 @@ def session_result(
     config: RunConfig,
     seed: int,
     status: str,
+    error: str | None,
     env_id: str,
     frames: int,
+    updates: int,
     final: Score | None,
     evals: Sequence[dict[str, Any]],
     train_return: float,
@@ -44,6 +46,8 @@ def session_result(
     curve = _curve(evals)
     return {
         **_head(config, status, env_id, frames, [seed]),
+        "error": error,
+        "updates": updates,
         "final_return": {
             "mean": mean,
             "std": math.nan if final is None else final.std,
@@ -64,6 +68,28 @@ def session_result(
         "time_split": time_split,
         "note": NOTE,
     }
+
+
+def failed_result(config: RunConfig, seed: int, error: str) -> dict[str, Any]:
+    """The result of a session that failed before its first frame."""
+    from rlkit.training.progress import Phases
+
+    nothing = dict.fromkeys(("train_return", "random_return", "fps", "startup_seconds"), math.nan)
+    return session_result(
+        config=config,
+        seed=seed,
+        status="failed",
+        error=error,
+        env_id=config.env.today,
+        frames=0,
+        updates=0,
+        final=None,
+        evals=[],
+        train_seconds=0.0,
+        wall_seconds=0.0,
+        time_split=Phases().split(),
+        **nothing,
+    )
 
 
 def trial_result(
@@ -90,6 +116,8 @@ def trial_result(
     curves, baselines = [_curve(rows) for rows in evals], [_number(s["random_return"]) for s in sessions]
     return {
         **_head(config, status, first["env_id"], max(s["frames"] for s in sessions), [s["seeds"][0] for s in sessions]),
+        "error": next((s["error"] for s in sessions if s.get("error")), None),
+        "updates": max(s.get("updates", 0) for s in sessions),
         "final_return": {
             "mean": _mean(finals),
             "std": float(np.std(known, ddof=1)) if len(known) > 1 else math.nan,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,84 +10,36 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from loguru import logger
-from threadpoolctl import ThreadpoolController
 
 from rlkit import seeding
 from rlkit.algos import table
 from rlkit.algos.base import Algorithm, Setting
 from rlkit.config.schema import compose
-from rlkit.envs.backends import stored_dtype
-from rlkit.envs.make import Made, describe, make
+from rlkit.envs.actions import ActionMap
+from rlkit.envs.backends import Sync
+from rlkit.envs.layout import is_picture
+from rlkit.envs.make import Made, make
+from rlkit.envs.one import describe
 from rlkit.envs.transforms import ObservationTransform
-from rlkit.envs.vector import ActionMap
-from rlkit.errors import ConfigError, RunFolderError
+from rlkit.envs.view import View
+from rlkit.errors import ConfigError, DivergedError, RunFolderError
 from rlkit.results.folder import RunFolder
 from rlkit.sharing import hub
 from rlkit.training import checkpoint
 from rlkit.training.acting import Actor
+from rlkit.training.process import choose_device, device_of
 
 if TYPE_CHECKING:
+    from gymnasium import Space
+
     from rlkit.config.run import RunConfig
+    from rlkit.envs.layout import Obs
     from rlkit.types import Array, EnvSpec
-
-
-def prepare_process(config: RunConfig) -> torch.device:
-    """Settle threads, rounding to zero, determinism and device of this process; returns the device.
-
-    Raises:
-        ConfigError: the device is not there.
-    """
-    torch.set_num_threads(config.threads)
-    pools = ThreadpoolController()
-    pools.limit(limits=config.threads)
-    # NumPy multiplies what is too small for threads. Those of its OpenBLAS and those of torch would wait in busy loops
-    # on the same cores, which made two threads many times slower than one.
-    pools.select(internal_api="openblas").limit(limits=1)
-    # Adam's moments of a weight without a gradient, as behind a dead unit, decay into denormal numbers and stay there.
-    # They change no weight, and on some processors a step over them takes many times as long.
-    torch.set_flush_denormal(True)
-    if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what CUDA asks for deterministic products
-        torch.use_deterministic_algorithms(True)
-    device = torch.device(config.device if config.device != "auto" else choose_device(config)[0])
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not there[device.type]:
-        names = [name for name, ok in there.items() if ok]
-        raise ConfigError(f"device={config.device} is not on this machine\n  accepted here: auto, {', '.join(names)}")
-    if device.type == "cuda":
-        # TensorFloat-32 has ten bits of mantissa and several times the speed; timing kernels at the start pays off
-        # where batches keep their size. Neither is asked for where runs are to repeat.
-        fast = not config.deterministic
-        torch.set_float32_matmul_precision("high" if fast else "highest")
-        torch.backends.cudnn.allow_tf32 = fast
-        torch.backends.cudnn.benchmark = fast
-    return device
-
-
-LARGE = 512
-"""Width of a layer from which a GPU is faster than a core."""
-
-
-def choose_device(config: RunConfig) -> tuple[str, str]:
-    """What `device=auto` takes, and why: CUDA, else MPS, for pictures and wide layers; the CPU for the rest."""
-    nets = [net for net in (config.net, config.critic_net) if net is not None]
-    pictures = any("pictures" in net.sees and "vectors" not in net.sees for net in nets)
-    wide = any(max(getattr(net, "hidden", None) or [0]) >= LARGE for net in nets)
-    if not (pictures or wide):
-        return "cpu", "small networks are faster on the CPU"
-    if torch.cuda.is_available():
-        return "cuda", "convolutions or wide layers, and there is a CUDA device"
-    if torch.backends.mps.is_available():
-        return "mps", "convolutions or wide layers, and there is Apple's GPU"
-    return "cpu", "there is neither a CUDA device nor Apple's GPU"
 
 
 def build(config: RunConfig, seed: int, spec: EnvSpec, device: torch.device) -> Algorithm:
     """The algorithm of a session, with its first weights."""
+    config = config.settled(is_picture(spec.observation))
     return table.build(
         config.algo,
         Setting(
@@ -105,39 +56,85 @@ def build(config: RunConfig, seed: int, spec: EnvSpec, device: torch.device) -> 
 
 @dataclass
 class Agent:
-    """A trained policy: `agent.act(obs)` gives what its environment's `step` takes."""
+    """A trained policy: `agent.act(obs)` takes what the environment returns and gives what its `step` takes.
+
+    Call `reset` where an episode begins: recurrent networks, `env.frame_stack` and `env.time_aware` remember the steps
+    before.
+    """
 
     config: RunConfig
     seed: int
     frames: int
     algo: Algorithm
     seen: ObservationTransform
+    backend: str = "sync"
+    """How the training environments were stepped; evaluations are as parallel."""
+    raw: Space[Any] | None = None
+    """The environment's own observation space; None: the one that the policy sees."""
 
     def __post_init__(self) -> None:
         self._to_env = ActionMap(self.algo.spec.action)
         self._actor = Actor(self.algo, self.frames, explore=False)
+        self._views: list[View] = []
+        self._begun: list[bool] = []
 
     def reset(self) -> None:
-        """Forget what a recurrent policy remembers: call it where an episode begins."""
+        """Forget the steps of the episodes so far."""
         self._actor.forget()
+        self._begun = [False] * len(self._views)
 
-    def act(self, obs: Array, *, deterministic: bool = True) -> Array:
-        """The action for one observation, or the actions `[N, ...]` for several `[N, ...]`.
-
-        A recurrent policy remembers the observations before, until `reset`.
+    def act(self, obs: Obs, *, deterministic: bool = True) -> Any:
+        """The action for one observation, or the actions `[N, ...]` for several.
 
         Args:
-            obs: as the environment returns it.
+            obs: an observation as the environment returns it (for Atari: the stacked grey pictures `[4, 84, 84]` of
+                Gymnasium's wrappers or of ale_py's vector environment); or `N` of them as `gymnasium.vector` returns
+                them. `N` may not change before `reset`.
             deterministic: the mode of the policy; false: a sample.
+
+        Returns:
+            An action in the type of the action space, which `env.step` takes.
+
+        Raises:
+            EnvError: the observation does not belong to the observation space of the environment.
         """
-        space = self.algo.spec.observation
-        x = np.asarray(obs, stored_dtype(space))
-        single = x.shape == (space.shape or ())
-        rows = self.seen(x[None] if single else x)
+        several = self._view(0).layout.rows(obs)
+        rows = [obs] if several is None else several
+        x = np.stack([self._see(i, row) for i, row in enumerate(rows)])
         self._actor.explore = not deterministic
-        action = self._to_env(self._actor(rows))
-        first: Array = action[0]
-        return first if single else action
+        action = self._to_env(self._actor(self.seen(x)))
+        return self._to_env.only(action) if several is None else action
+
+    def _view(self, i: int) -> View:
+        while len(self._views) <= i:
+            spec = self.algo.spec
+            raw = spec.observation if self.raw is None else self.raw
+            self._views.append(View(self.config.env, raw, spec.max_episode_steps))
+            self._begun.append(False)
+        return self._views[i]
+
+    def _see(self, i: int, obs: Obs) -> Array:
+        """What the policy sees of row `i`, as float32 or as bytes of pictures."""
+        view = self._view(i)
+        seen = view.next(obs) if self._begun[i] else view.first(obs)
+        self._begun[i] = True
+        return seen.astype(view.space.dtype, copy=False)
+
+    def check_weights(self) -> None:
+        """Refuse weights that are not finite.
+
+        Raises:
+            DivergedError: naming the first such weight.
+        """
+        if (name := not_finite(self.algo)) is not None:
+            raise DivergedError(
+                f"the weight {name} of the checkpoint at {self.frames:,} frames is not finite: this run diverged"
+            )
+
+
+def not_finite(algo: Algorithm) -> str | None:
+    """The name of the first weight that holds a NaN or an infinity; None where all are finite."""
+    return next((name for name, weight in algo.weights().items() if not torch.isfinite(weight).all()), None)
 
 
 def load(run: str | Path, *, seed: int | None = None) -> Agent:
@@ -167,19 +164,22 @@ def load(run: str | Path, *, seed: int | None = None) -> Agent:
     if path is None:
         seeds = ", ".join(sorted(p.name.removeprefix("session_") for p in folder.path.glob("session_*")))
         raise RunFolderError(f"{session.path} has no checkpoint yet\n  sessions of this run: {seeds or 'none'}")
+    backend, spec, _ = make(dataclasses.replace(config.env, vectorization="auto"), 1)
+    raw = backend.envs[0].view.layout.raw if isinstance(backend, Sync) else None
+    backend.close()
+    config = config.settled(is_picture(spec.observation))
     try:
-        device = prepare_process(config)
+        device = device_of(config)
     except ConfigError:
         logger.warning("the run's device={} is not on this machine; the CPU acts in its place", config.device)
         config = dataclasses.replace(config, device="cpu")
-        device = prepare_process(config)
-    backend, spec, _ = make(dataclasses.replace(config.env, vectorization="auto"), 1)
-    backend.close()
+        device = device_of(config)
     algo = build(config, seed, spec, device)
     algo.load_weights(checkpoint.load_weights(path))
     seen = ObservationTransform(config.env, spec.observation.shape or ())
-    seen.load_state_dict(checkpoint.load_parts(path, {"envs"})["envs"]["observations"])
-    return Agent(config, seed, int(path.name), algo, seen)
+    envs = checkpoint.load_parts(path, {"envs"})["envs"]
+    seen.load_state_dict(envs["observations"])
+    return Agent(config, seed, int(path.name), algo, seen, envs["backend"], raw)
 
 
 def facts(made: Made, device: torch.device, config: RunConfig) -> dict[str, Any]:

@@ -11,20 +11,21 @@ import psutil
 from gymnasium import spaces
 
 from rlkit.config.memory import MemoryConfig, ReplayConfig
-from rlkit.envs.backends import stored_dtype
 from rlkit.errors import ConfigError
 from rlkit.memory.replay import replay_bytes
+from rlkit.training.interrupt import StoppedError
 from rlkit.types import Rollout
 
 if TYPE_CHECKING:
     from rlkit.algos.base import Algorithm
     from rlkit.envs.vector import VectorEnv
+    from rlkit.training.interrupt import StopSignal
     from rlkit.types import Array, EnvSpec, State
 
 
 def rollout_bytes(spec: EnvSpec, steps: int) -> int:
     """What the arrays of a rollout and their shuffled copy will take, and the actions that are kept for a resume."""
-    obs = math.prod(spec.observation.shape or ()) * np.dtype(stored_dtype(spec.observation)).itemsize
+    obs = math.prod(spec.observation.shape or ()) * np.dtype(spec.observation.dtype or np.float32).itemsize
     continuous = isinstance(spec.action, spaces.Box)
     action = math.prod(spec.action.shape or ()) * (4 if continuous else 8)
     params = 4 * spaces.flatdim(spec.action) * (2 if continuous else 1)
@@ -36,7 +37,7 @@ def rollout_bytes(spec: EnvSpec, steps: int) -> int:
 
 def episode_bytes(spec: EnvSpec, rows: int) -> int:
     """What the past episodes of self-imitation will take: observation, action and return of each step."""
-    obs = math.prod(spec.observation.shape or ()) * np.dtype(stored_dtype(spec.observation)).itemsize
+    obs = math.prod(spec.observation.shape or ()) * np.dtype(spec.observation.dtype or np.float32).itemsize
     return rows * (obs + 8 * max(1, math.prod(spec.action.shape or ())) + 4)
 
 
@@ -91,8 +92,16 @@ class Collector:
             self.fields.setdefault(name, np.zeros((0, N), dtype))
         self.fields = {name: _extended(a, T) for name, a in self.fields.items()}
 
-    def collect(self, frames: int) -> Rollout:
-        """The next rollout; `frames` is the count before it."""
+    def collect(self, frames: int, stop: StopSignal | None = None) -> Rollout:
+        """The next rollout.
+
+        Args:
+            frames: the count before it.
+            stop: looked at after each step, where the rollout can be left unfinished.
+
+        Raises:
+            StoppedError: a stop was requested; the rollout is lost.
+        """
         envs, algo, steps = self.envs, self.algo, self.algo.rollout_steps
         episodes_left = np.full(envs.num_envs, algo.rollout_episodes)
         if steps is None:
@@ -106,6 +115,8 @@ class Collector:
         self.env_seconds = 0.0
         t = 0
         while t < steps if steps is not None else episodes_left.any():
+            if stop is not None and stop.requested:
+                raise StoppedError
             if t == len(self.fields["reward"]):
                 self.grow(2 * t)
             obs, fields = self.obs, self.fields
@@ -136,8 +147,7 @@ class Collector:
         self.obs[t] = envs.obs
         self._remember(t, self.state)
         obs = self.obs[: t + 1]
-        if obs.dtype == np.float32:
-            envs.check(obs, self.fields["reward"][:t])
+        envs.check(obs)
         return Rollout(
             obs=obs,
             fields={name: a[:t] for name, a in self.fields.items() if name != "valid" or steps is None},

@@ -1,44 +1,85 @@
-"""What is checked before a run folder exists: the environment, and that net and device fit."""
+"""What is checked before a run folder exists: the environment, and that algorithm, net and device fit it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 from gymnasium import spaces
 
-from rlkit.envs.make import is_image, make
-from rlkit.errors import ConfigError
+from rlkit.envs.layout import is_picture
+from rlkit.envs.make import make
+from rlkit.errors import ConfigError, EnvError
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
+    from rlkit.types import EnvSpec
+
+BOX_ALGORITHMS, DISCRETE_ALGORITHMS = "ppo, a2c, sac, crossq or td3", "ppo, a2c, dqn or sac"
 
 
-ACTIONS = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box)
-
-
-def check(config: RunConfig) -> None:
+def check(config: RunConfig) -> RunConfig:
     """Make one environment and close it, and compare it with the rest of the configuration.
 
+    Returns:
+        The configuration with a net of one kind, where none was chosen.
+
     Raises:
-        EnvError: the environment cannot be made.
-        ConfigError: a net does not fit what it observes, no algorithm takes its actions, or the device is not there.
+        EnvError: the environment cannot be made, or its spaces cannot be used.
+        ConfigError: a net does not fit what it observes, the algorithm does not take its actions, or the device is not
+            there.
     """
     backend, spec, _ = make(config.env, 1)
     backend.close()
-    if not isinstance(spec.action, ACTIONS):
-        names = ", ".join(space.__name__ for space in ACTIONS)
-        raise ConfigError(
-            f"algo={config.algo.name}: {spec.id} has actions {spec.action}\n  every algorithm takes {names}"
-        )
+    pictures = is_picture(spec.observation)
+    config = config.settled(pictures)
+    check_actions(config, spec, pictures)
     for key, net in (("net", config.net), ("net@critic_net", config.critic_net)):
-        sees, takes = ("pictures", "conv") if is_image(spec.observation) else ("vectors", "mlp")
+        sees, takes = ("pictures", "conv") if pictures else ("vectors", "mlp")
         if net is not None and sees not in net.sees:
             raise ConfigError(f"{key}={net.name}: {spec.id} observes {sees}\n  use {key}={takes}")
-    if config.env.normalize_obs and is_image(spec.observation):
+    if config.env.normalize_obs and pictures:
         raise ConfigError(
             f"env.normalize_obs=true: {spec.id} observes pictures, which are divided by 255\n  accepted: false"
         )
     if config.device not in ("auto", "cpu"):
-        from rlkit.training.agent import prepare_process
+        from rlkit.training.process import device_of
 
-        prepare_process(config)
+        device_of(config)
+    return config
+
+
+def check_actions(config: RunConfig, spec: EnvSpec, pictures: bool) -> None:
+    """Refuse actions that the algorithm does not take.
+
+    Raises:
+        EnvError: no algorithm takes them.
+        ConfigError: another algorithm does.
+    """
+    algo, space = config.algo, spec.action
+    kind = type(space).__name__
+    every = ("Discrete", "MultiDiscrete", "MultiBinary", "Box")
+    if kind not in every:
+        raise EnvError(f"{spec.id} has actions {_shown(space)}\n  accepted: {', '.join(every)}")
+    if not math.prod(space.shape or (1,)):
+        raise EnvError(f"{spec.id} has actions {space} without a number\n  accepted: at least one dimension")
+    if kind not in algo.actions:
+        others = {"Box": BOX_ALGORITHMS, "Discrete": DISCRETE_ALGORITHMS}.get(kind, "ppo, a2c or reinforce")
+        raise ConfigError(
+            f"algo={algo.name} takes {' and '.join(algo.actions)} actions, {spec.id} has {_shown(space)}\n"
+            f"  use algo={others}"
+        )
+    if isinstance(space, spaces.Box):
+        if algo.bounded_actions and not space.is_bounded():
+            raise ConfigError(
+                f"algo={algo.name} takes actions with two bounds in each dimension, {spec.id} has {_shown(space)}\n"
+                "  use algo=ppo or algo=a2c"
+            )
+        if pictures and not algo.pictures_with_box:
+            raise ConfigError(
+                f"algo={algo.name} takes no pictures together with Box actions, as {spec.id} has\n  use algo=ppo"
+            )
+
+
+def _shown(space: Any) -> str:
+    return "None" if space is None else " ".join(str(space).split())

@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rlkit import seeding
+from rlkit.envs.actions import ActionMap
+from rlkit.envs.backends import StepError
 from rlkit.envs.make import make
-from rlkit.envs.vector import ActionMap
+from rlkit.envs.vector import log_failure
 from rlkit.errors import EnvError
 from rlkit.results.stats import iqm
 from rlkit.training.acting import Actor
+from rlkit.training.interrupt import StoppedError
 
 if TYPE_CHECKING:
     from rlkit.algos.base import Algorithm
     from rlkit.config.env import EnvConfig
     from rlkit.envs.transforms import ObservationTransform
+    from rlkit.training.interrupt import StopSignal
     from rlkit.types import Array
 
 
@@ -95,10 +99,25 @@ class Evaluator:
         root: the session's seed; sampled actions draw from a stream of their own.
         seen: the training's transform of observations; its statistics are used as they are, and not changed.
         threads: that the environments may use.
+        backend: how the training environments are stepped; these are in processes where those are.
+        stop: an evaluation ends unfinished when a stop is requested.
+        heard: called after each step with the episodes played and to play.
     """
 
-    def __init__(self, cfg: EnvConfig, root: int, seen: ObservationTransform | None = None, threads: int = 1) -> None:
+    def __init__(
+        self,
+        cfg: EnvConfig,
+        root: int,
+        seen: ObservationTransform | None = None,
+        threads: int = 1,
+        *,
+        backend: str = "sync",
+        stop: StopSignal | None = None,
+        heard: Callable[[int, int], None] = lambda played, episodes: None,
+    ) -> None:
         self.cfg, self.root, self.seen, self.threads = cfg, root, seen or (lambda obs: obs), threads
+        self.parallel = backend == "async"
+        self.stop, self.heard = stop, heard
         self.backend: Any = None
 
     def score(self, algo: Algorithm, *, episodes: int, deterministic: bool, frames: int) -> Score:
@@ -124,8 +143,9 @@ class Evaluator:
         wanted = min(PARALLEL, episodes)
         if self.backend is None or self.backend.num_envs < wanted:
             self.close()
-            # In this process, whatever training does: EnvPool could not be given the seeds.
+            # EnvPool could not be given the seeds.
             kind = "auto" if self.cfg.vectorization in ("async", "envpool") else self.cfg.vectorization
+            kind = "async" if self.parallel and wanted > 1 else kind
             cfg = dataclasses.replace(self.cfg, vectorization=kind)
             self.backend, self.spec, _ = make(cfg, wanted, threads=self.threads)
 
@@ -140,26 +160,47 @@ class Evaluator:
         limit = self.spec.max_episode_steps or ENDLESS
         returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int64)
         playing = np.arange(N)  # [N] the episode that each row plays; rows beyond the last idle
-        obs = backend.reset(range(N), [seeding.EVAL_SEEDS + i for i in range(N)])
-        following = N
         steps = np.zeros(N, np.int64)
-        while (playing < episodes).any():
-            obs, reward, _, _, over = backend.step(act(obs.copy()))
-            live = playing < episodes
-            returns[playing[live]] += reward[live]
-            lengths[playing[live]] += 1
-            steps += 1
-            ended = np.flatnonzero(over | (steps >= limit))
-            steps[ended] = 0
-            for row in ended.tolist():
-                playing[row] = following if live[row] else episodes
-                following += bool(live[row])
-            if len(ended):
-                rows = ended.tolist()
-                forget(rows)
-                obs = backend.reset(rows, [seeding.EVAL_SEEDS + int(playing[row]) for row in rows])
-        if not np.isfinite(returns).all():
-            raise EnvError(f"{self.spec.id}: an evaluation episode's return is not finite")
+        action: Array | None = None
+
+        def failed(row: int, what: str) -> EnvError:
+            seed = seeding.EVAL_SEEDS + int(playing[row])
+            when = "while it was reset" if action is None else f"step {steps[row]}, action {action[row]}"
+            return EnvError(f"{self.spec.id}, in an evaluation: {what}\n  seed {seed}, {when}")
+
+        def finite(values: Array, what: str) -> None:
+            if not np.isfinite(values).all():
+                raise failed(int(np.argwhere(~np.isfinite(values))[0][0]), f"{what} is not finite")
+
+        try:
+            obs = backend.reset(range(N), [seeding.EVAL_SEEDS + i for i in range(N)])
+            following = N
+            while (playing < episodes).any():
+                if self.stop is not None and self.stop.requested:
+                    raise StoppedError
+                if obs.dtype == np.float32:
+                    finite(obs, "an observation")
+                action = act(obs.copy())
+                obs, reward, _, _, over = backend.step(action)
+                live = playing < episodes
+                finite(np.where(live, reward, 0.0), "a reward")
+                returns[playing[live]] += reward[live]
+                lengths[playing[live]] += 1
+                steps += 1
+                ended = np.flatnonzero(over | (steps >= limit))
+                steps[ended] = 0
+                for row in ended.tolist():
+                    playing[row] = following if live[row] else episodes
+                    following += bool(live[row])
+                if len(ended):
+                    rows, action = ended.tolist(), None
+                    forget(rows)
+                    obs = backend.reset(rows, [seeding.EVAL_SEEDS + int(playing[row]) for row in rows])
+                self.heard(min(following, episodes) - int((playing < episodes).sum()), episodes)
+        except StepError as error:
+            row, failure = next(iter(error.failures.items()))
+            log_failure(failure)
+            raise failed(row, str(failure)) from error
         protocol = Protocol(self.spec.id, episodes, deterministic, limit)
         return Score(returns.tolist(), lengths.tolist(), protocol)
 

@@ -17,6 +17,10 @@ MAKE_ROOM = getattr(signal, "SIGUSR2", None)
 """What submitit has SLURM send before the time limit: its own handler queues the job again and ends it."""
 
 
+class StoppedError(Exception):
+    """Work was left unfinished because a stop was requested; a checkpoint of the state before it can be written."""
+
+
 class StopSignal:
     """Flags that signals raise while the context is entered.
 

@@ -49,6 +49,8 @@ class Progress:
     checkpoint_frames: int
     split: dict[str, float]
     metrics: dict[str, float | None] = field(default_factory=dict)
+    doing: str = ""
+    """What is done beside training, such as an evaluation, and how far it is."""
 
 
 class Watcher(Protocol):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 import math
 import time
 from collections.abc import Sequence
@@ -11,31 +13,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from loguru import logger
 
 from rlkit import seeding
 from rlkit.cores import available_cores
+from rlkit.envs.layout import is_picture
 from rlkit.envs.make import make
+from rlkit.envs.one import find, time_limit
 from rlkit.envs.vector import VectorEnv
-from rlkit.errors import CheckpointError, DivergedError, EnvError, RunFolderError
+from rlkit.errors import CheckpointError, DivergedError, EnvError, RlkitError, RunFolderError
 from rlkit.memory import build as memory
 from rlkit.results.folder import JsonLines, SessionFolder, read_json, read_rows, write_json, writing
-from rlkit.results.summary import session_result
+from rlkit.results.summary import failed_result, session_result
 from rlkit.results.tensorboard import EventLog
 from rlkit.training import agent, checkpoint
 from rlkit.training.allocator import keep_freed_memory
 from rlkit.training.collect import EPISODE_STEPS, Collector, check_memory
-from rlkit.training.evaluate import Evaluator, Score
-from rlkit.training.interrupt import StopSignal
+from rlkit.training.evaluate import ENDLESS, Evaluator, Score
+from rlkit.training.interrupt import StoppedError, StopSignal
+from rlkit.training.process import device_for, threads_of
 from rlkit.training.progress import Judge, Phases, Progress, Watcher
 from rlkit.types import Update
 
 if TYPE_CHECKING:
+    from rlkit.config.env import EnvConfig
     from rlkit.config.run import RunConfig
     from rlkit.types import Rollout, State
 
 WATCH_SECONDS = 0.2
+LONG_ROLLOUT_SECONDS = 0.5
+"""A rollout after one that took so long can be left unfinished at Ctrl-C."""
 
 
 def run_session(
@@ -72,16 +79,22 @@ def run_session(
         result = read_json(folder.result)
         if result["status"] == "pruned" or (result["status"] == "complete" and result["frames"] >= config.frames):
             return result
-    session = Session(config, seed, folder, watcher, judge, stop or StopSignal(), started or time.perf_counter())
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # what diverges is noticed and named below
+    stop, started = stop or StopSignal(), started or time.perf_counter()
+    with contextlib.ExitStack() as opened:
+        session: Session | None = None
+        try:
+            opened.enter_context(np.errstate(over="ignore", invalid="ignore"))  # what diverges is noticed and named
+            session = Session(config, seed, folder, watcher, judge, stop, started, opened)
             return session.run()
-    except Exception as error:
-        with contextlib.suppress(RunFolderError):  # the disk may be what failed
-            session.finish("diverged" if isinstance(error, DivergedError) else "failed")
-        raise
-    finally:
-        session.close()
+        except Exception as error:
+            status = "diverged" if isinstance(error, DivergedError) else "failed"
+            why = str(error) if isinstance(error, RlkitError) else f"{type(error).__name__}: {error}"
+            with contextlib.suppress(RunFolderError):  # the disk may be what failed
+                if session is not None:
+                    session.finish(status, why)
+                else:
+                    write_json(folder.result, failed_result(config, seed, why))
+            raise
 
 
 class Session:
@@ -96,33 +109,41 @@ class Session:
         judge: Judge | None,
         stop: StopSignal,
         started: float,
+        opened: contextlib.ExitStack,
     ) -> None:
-        self.config, self.seed, self.folder = config, seed, folder
+        self.seed, self.folder = seed, folder
+        self.config = config
         self.watcher, self.judge, self.stop, self.started = watcher, judge, stop, started
 
         keep_freed_memory()
-        device = agent.prepare_process(config)
+        opened.enter_context(threads_of(config))
         # Threads of a native backend do not change a number, so a session that is alone may use every core.
         shared = config.seeds > 1 or config.trial.storage is not None  # with other seeds, or with other trials
-        self.env_threads = config.threads if shared else available_cores()
+        env_threads = config.threads if shared else available_cores()
         seeding.seed_globals(seed)
         newest = checkpoint.newest(folder.checkpoints)
         saved = None if newest is None else checkpoint.load_parts(newest)
+        env = with_limit(config)
         made = make(
-            config.env,
+            env,
             config.num_envs,
-            threads=self.env_threads,
+            threads=env_threads,
             seed=seed,
             chosen=None if saved is None else saved["envs"]["backend"],
             probe=True,
         )
+        opened.callback(made.backend.close)
+        config = config.settled(is_picture(made.spec.observation))
+        device = opened.enter_context(device_for(config))
         self.spec = made.spec
-        self.envs = VectorEnv(made.backend, config.env, seed, config.algo.gamma)
+        self.envs = VectorEnv(made.backend, env, seed, config.algo.gamma)
         self.algo = agent.build(config, seed, self.spec, device)
         self.minibatches = seeding.stream(seed, "minibatches")
         steps = self.algo.rollout_steps or self.spec.max_episode_steps or EPISODE_STEPS
         sil = getattr(config.algo, "sil", None)
         forecast = check_memory(self.spec, steps, config.memory, int(sil.buffer_size) if sil else 0)
+        if watcher is not None:
+            watcher.facts(seed, {**agent.facts(made, device, config), "memory_mb": forecast / 2**20})
         self.memory = memory.build(
             config.memory,
             self.spec,
@@ -132,16 +153,30 @@ class Session:
             folder=folder.path,
         )
         self.collector = Collector(self.envs, self.algo)
-        self.evaluator = Evaluator(config.env, seed, self.envs.seen, self.env_threads)
-        self.random_return = self.evaluator.random(config.eval.periodic_episodes).mean
+        self.evaluator = Evaluator(
+            config.env,
+            seed,
+            self.envs.seen,
+            env_threads,
+            backend=made.backend.name,
+            stop=stop,
+            heard=self._evaluating,
+        )
+        opened.callback(self.evaluator.close)
 
         self.frames = self.updates = self.checkpoint_frames = 0
         self.phases = Phases()
         self.seconds_before = 0.0  # of earlier processes of this session
         self.last_eval = math.nan
+        self.random_return = math.nan
+        self.eval_due = False  # an evaluation that was left unfinished
+        self.played = 0  # evaluation episodes so far, for the time that is left
         self.reporting = Update()  # the latest that has something to report
         self.row: dict[str, Any] = {}
         self.watched_at = 0.0
+        self.doing = ""
+        self.rollout_seconds = math.inf
+        self.before_rollout: dict[str, State] | None = None
 
         if newest is not None and saved is not None:
             self._load(newest, saved)
@@ -153,15 +188,40 @@ class Session:
         self.eval_file = JsonLines(folder.eval, keep_until=keep)
         self.timing_file = JsonLines(folder.timing, keep_until=keep)
         self.events = EventLog(folder.path, resumed_at=keep)
-        if watcher is not None:
-            watcher.facts(seed, {**agent.facts(made, device, config), "memory_mb": forecast / 2**20})
+        for file in (self.metrics_file, self.eval_file, self.timing_file, self.events):
+            opened.callback(file.close)
         if newest is None:
             self._save()  # so that whatever happens there is one to go back to
-        self.startup_seconds = time.perf_counter() - started
+        self.startup_seconds = time.perf_counter() - started  # until the random baseline is there
 
     def run(self) -> dict[str, Any]:
         """The loop; then the final score and `result.json`."""
-        status = "complete"
+        try:
+            self._measure_baseline()
+            status = self._loop()
+            if self.frames != self.checkpoint_frames:
+                self._save()
+            return self.finish(status)
+        except StoppedError:
+            if self.frames != self.checkpoint_frames or self.eval_due:
+                self._save()
+            return self.finish("stopped")
+
+    def _measure_baseline(self) -> None:
+        """The score of random actions, which is the zero of strength."""
+        if math.isnan(self.random_return):
+            self.doing = "random actions"
+            self.random_return = self.evaluator.random(self.config.eval.periodic_episodes).mean
+            self.doing = ""
+        self.startup_seconds = time.perf_counter() - self.started
+
+    def _loop(self) -> str:
+        """Train to the budget; returns the status.
+
+        Raises:
+            StoppedError: a stop was requested within a rollout or an evaluation.
+        """
+        status = self._evaluate() if self.eval_due else "complete"
         while self.frames < self.config.frames and status == "complete":
             before, began = self.frames, time.perf_counter()
             rollout = self._collect()
@@ -180,22 +240,26 @@ class Session:
             self.phases.env += self.collector.env_seconds
             self.phases.policy += collected - began - self.collector.env_seconds
             self.phases.learn += learned - collected
+            self.rollout_seconds = collected - began
             status = self._scheduled(before)
-        if self.frames != self.checkpoint_frames:
-            self._save()
-        return self.finish(status)
+        return status
 
     def _collect(self) -> Rollout:
+        """The next rollout. One that may take long can be left unfinished, by going back to the state before it."""
+        long = self.algo.rollout_steps is None or self.rollout_seconds > LONG_ROLLOUT_SECONDS
+        self.before_rollout = copy.deepcopy(self._collecting()) if long else None
         try:
-            return self.collector.collect(self.frames)
+            rollout = self.collector.collect(self.frames, self.stop if long else None)
         except EnvError:
             self._check_weights()  # actions from weights that are not finite are not the environment's fault
             raise
+        self.before_rollout = None
+        return rollout
 
     def _scheduled(self, before: int) -> str:
         """What is due between two rollouts: a log row, an evaluation, a checkpoint. Returns the status."""
         config, began, status = self.config, time.perf_counter(), "complete"
-        evaluating = 0.0
+        evaluated = self.phases.eval
 
         def due(every: int) -> bool:
             return self.frames // every > before // every
@@ -203,27 +267,43 @@ class Session:
         if due(config.log_every_frames):
             self._log()
         if due(config.eval_every_frames):
-            eval_began = time.perf_counter()
-            score = self._score(config.eval.periodic_episodes)
-            evaluating = time.perf_counter() - eval_began
-            self.last_eval = score.mean
-            self.eval_file.write(score.row(self.frames, self.updates))
-            self.events.write({"frames": self.frames, "eval/return": score.mean}, time.time())
-            if config.eval.video_every and (self.frames // config.eval_every_frames) % config.eval.video_every == 0:
-                self._film()
-                evaluating = time.perf_counter() - eval_began
-            if self.judge is not None and self.frames < config.frames:
-                status = self.judge(self.frames, score.mean) or status
+            status = self._evaluate()
         if due(config.checkpoint.every_frames) or self.stop.save_due():
             self._save()
+        self._show()
+        if self.stop.requested and self.frames < config.frames and status == "complete":
+            status = "stopped"
+        self.phases.other += time.perf_counter() - began - (self.phases.eval - evaluated)
+        return status
+
+    def _evaluate(self) -> str:
+        """Score the policy, write the row, and ask the judge; returns the status."""
+        config, began = self.config, time.perf_counter()
+        self.eval_due = True
+        score = self._score(config.eval.periodic_episodes)
+        self.eval_due = False
+        self.last_eval = score.mean
+        self.eval_file.write(score.row(self.frames, self.updates))
+        self.events.write({"frames": self.frames, "eval/return": score.mean}, time.time())
+        if config.eval.video_every and (self.frames // config.eval_every_frames) % config.eval.video_every == 0:
+            self._film()
+        self.phases.eval += time.perf_counter() - began
+        if self.judge is not None and self.frames < config.frames:
+            return self.judge(self.frames, score.mean) or "complete"
+        return "complete"
+
+    def _evaluating(self, played: int, episodes: int) -> None:
+        """A sign of life from an evaluation."""
+        if self.watcher is not None and time.perf_counter() - self.watched_at > WATCH_SECONDS:
+            doing, self.doing = self.doing, f"{self.doing or 'evaluation'}: {played} of {episodes} episodes"
+            self._show()
+            self.doing = doing
+
+    def _show(self) -> None:
+        """Tell the watcher where the session stands, a few times a second."""
         if self.watcher is not None and time.perf_counter() - self.watched_at > WATCH_SECONDS:
             self.watched_at = time.perf_counter()
             self.watcher.progress(self._progress())
-        if self.stop.requested and self.frames < config.frames and status == "complete":
-            status = "stopped"
-        self.phases.eval += evaluating
-        self.phases.other += time.perf_counter() - began - evaluating
-        return status
 
     def _log(self) -> None:
         learning = {f"train/{name}": None if v is None else float(v) for name, v in self.reporting.report().items()}
@@ -250,7 +330,7 @@ class Session:
         )
 
     def _film(self) -> None:
-        """Record an episode; a video that fails is a pity, and no reason to stop training."""
+        """Record an episode. Video failures are logged, not raised."""
         from rlkit.training.play import play
 
         actor = agent.Agent(self.config, self.seed, self.frames, self.algo, self.envs.seen)
@@ -261,9 +341,8 @@ class Session:
             logger.warning("no video at {:,} frames: {}", self.frames, error)
 
     def _check_weights(self) -> None:
-        for name, weight in self.algo.weights().items():
-            if not torch.isfinite(weight).all():
-                raise self._diverged(f"the weight {name} is not finite")
+        if (name := agent.not_finite(self.algo)) is not None:
+            raise self._diverged(f"the weight {name} is not finite")
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(
@@ -275,19 +354,33 @@ class Session:
     def _score(self, episodes: int) -> Score:
         self._check_weights()
         deterministic = self.config.eval.deterministic
-        return self.evaluator.score(self.algo, episodes=episodes, deterministic=deterministic, frames=self.frames)
+        score = self.evaluator.score(self.algo, episodes=episodes, deterministic=deterministic, frames=self.frames)
+        self.played += episodes
+        return score
 
-    def finish(self, status: str) -> dict[str, Any]:
-        """Score the policy, if training ended as it should, and write `result.json`."""
+    def finish(self, status: str, error: str | None = None) -> dict[str, Any]:
+        """Score the policy, if training ended as it should, and write `result.json`.
+
+        Args:
+            status: how training ended.
+            error: why it failed.
+
+        Raises:
+            StoppedError: a stop was requested while the policy was scored.
+        """
         began = time.perf_counter()
         final = self._score(self.config.eval.episodes) if status == "complete" else None
         self.phases.eval += time.perf_counter() - began
+        if status == "complete" and not self.updates and self.config.algo.learns:
+            logger.warning("seed {}: no update was made; the score is that of the first weights", self.seed)
         result = session_result(
             config=self.config,
             seed=self.seed,
             status=status,
+            error=error,
             env_id=self.spec.id,
             frames=self.frames,
+            updates=self.updates,
             final=final,
             evals=read_rows(self.folder.eval),
             train_return=_mean(self.envs.recent_returns),
@@ -303,12 +396,19 @@ class Session:
             self.watcher.progress(self._progress())
         return result
 
-    def close(self) -> None:
-        """Close files and environments."""
-        for part in (self.metrics_file, self.eval_file, self.timing_file, self.events, self.envs, self.evaluator):
-            part.close()
-
     # State: a checkpoint is the sum of its parts.
+
+    def _collecting(self) -> dict[str, State]:
+        """The parts of the state that collecting changes."""
+        return {
+            "envs": self.envs.state_dict(),
+            "collector": self.collector.state_dict(),
+            "streams": {
+                "acting": seeding.generator_state(self.algo.rng),
+                "minibatches": seeding.generator_state(self.minibatches),
+                "globals": seeding.globals_state(),
+            },
+        }
 
     def _save(self) -> None:
         self._check_weights()
@@ -317,17 +417,13 @@ class Session:
         parts: dict[str, State] = {
             "algo": self.algo.state_dict(),
             "memory": self.memory.state_dict(),
-            "envs": self.envs.state_dict(),
-            "collector": self.collector.state_dict(),
-            "streams": {
-                "acting": seeding.generator_state(self.algo.rng),
-                "minibatches": seeding.generator_state(self.minibatches),
-                "globals": seeding.globals_state(),
-            },
+            **(self.before_rollout or self._collecting()),
             "session": {
                 "frames": self.frames,
                 "updates": self.updates,
                 "last_eval": None if math.isnan(self.last_eval) else self.last_eval,
+                "eval_due": self.eval_due,
+                "random_return": None if math.isnan(self.random_return) else self.random_return,
                 "phases": asdict(self.phases),
                 "wall_seconds": self._wall_seconds(),
             },
@@ -350,6 +446,10 @@ class Session:
         self.frames = self.checkpoint_frames = mine["frames"]
         self.updates = mine["updates"]
         self.last_eval = math.nan if mine["last_eval"] is None else mine["last_eval"]
+        # Checkpoints of version 0.1 have neither.
+        self.eval_due = mine.get("eval_due", False)
+        random_return = mine.get("random_return")
+        self.random_return = math.nan if random_return is None else random_return
         self.phases, self.seconds_before = Phases(**mine["phases"]), mine["wall_seconds"]
 
     # What is told of it.
@@ -367,13 +467,35 @@ class Session:
             frames=self.frames,
             total_frames=self.config.frames,
             fps=fps,
-            seconds_left=max(0, self.config.frames - self.frames) / fps if fps else math.nan,
+            seconds_left=self._seconds_left(),
             return_100=_mean(self.envs.recent_returns),
             eval_return=self.last_eval,
             checkpoint_frames=self.checkpoint_frames,
             split=self.phases.split(),
             metrics={name: value for name, value in self.row.items() if name.startswith("train/")},
+            doing=self.doing,
         )
+
+    def _seconds_left(self) -> float:
+        """Of training at its rate so far, and of the evaluations that are due at theirs."""
+        config, fps = self.config, self._fps()
+        if not fps:
+            return math.nan
+        every = config.eval_every_frames
+        due = max(0, config.frames // every - self.frames // every)
+        episodes = due * int(config.eval.periodic_episodes) + int(config.eval.episodes)
+        evaluating = self.phases.eval / self.played * episodes if self.played else 0.0
+        return max(0, config.frames - self.frames) / fps + evaluating
+
+
+def with_limit(config: RunConfig) -> EnvConfig:
+    """The environment; with a time limit where whole episodes are collected and nothing else might end one."""
+    env = config.env
+    if not config.algo.whole_episodes or time_limit(env, find(env.today)) is not None:
+        return env
+    limit = max(1, min(ENDLESS, int(config.frames) // int(config.num_envs)))
+    logger.info("episodes are cut at {:,} steps: {} learns from whole episodes", limit, config.algo.name)
+    return dataclasses.replace(env, max_episode_steps=limit)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -96,9 +96,9 @@ def run_trial(
                     _in_process(config, folder, watcher, stop, panel, started)
                 else:
                     failures = _in_workers(config, folder, watcher, stop, panel)
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(RunFolderError):  # the disk may be what failed
-                _conclude(config, folder, {config.seed: Failure("", user=True)}, stopped=False)
+                _conclude(config, folder, {config.seed: Failure(_why(error), user=True)}, stopped=False)
             raise
         result = _conclude(config, folder, failures, stop.requested)
     if failures:
@@ -128,16 +128,24 @@ def _conclude(config: RunConfig, folder: RunFolder, failures: dict[int, Failure]
         status = "pruned" if {found[s]["status"] for s in whole} == {"pruned"} else "complete"
     else:
         status = "stopped" if stopped else "failed"
+    error = "\n".join(failure.why for failure in failures.values()) or None
     # A failed seed has no score; a result of a smaller budget, which a resume did not get beyond, stays as it is.
-    partial = ("stopped", "failed", "diverged") if config.seeds == 1 else ("stopped",)
+    partial = ("stopped", "failed", "diverged") if config.seeds == 1 or not whole else ("stopped",)
     shown = [s for s in found if s in whole or found[s]["status"] in partial]
-    _set_status(folder, status)
+    write_json(folder.run, {**read_json(folder.run), "status": status, "error": error})
     if not shown:
-        return {"status": status}
+        return {"status": status, "error": error}
     evals = [read_rows(folder.session(s).eval) for s in shown]
-    result = {**trial_result(config, status, [found[s] for s in shown], evals), "status": status}
+    result = {**trial_result(config, status, [found[s] for s in shown], evals), "status": status, "error": error}
     write_json(folder.result, result)
     return result
+
+
+def _why(error: BaseException) -> str:
+    """An error in the words of run.json and result.json."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted before it could save"
+    return str(error) if isinstance(error, RlkitError) else f"{type(error).__name__}: {error}"
 
 
 def _record(config: RunConfig, folder: RunFolder) -> None:
@@ -193,9 +201,13 @@ def _in_process(
     try:
         run_session(config, config.seed, session, watcher=watcher, judge=judge, stop=stop, started=started)
     except Exception as error:
-        if not isinstance(error, RlkitError):
-            logger.opt(exception=True).debug("seed {} failed", config.seed)  # to run.log
+        log_error(config.seed, error)
         raise
+
+
+def log_error(seed: int, error: Exception) -> None:
+    """Write why a seed failed to run.log: the message, and below it the traceback. The terminal shows neither."""
+    logger.opt(exception=True).debug("seed {} failed: {}", seed, error)
 
 
 def _in_workers(
@@ -320,10 +332,6 @@ class _Worker:
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
-
-
-def _set_status(folder: RunFolder, status: str) -> None:
-    write_json(folder.run, {**read_json(folder.run), "status": status})
 
 
 def _failure_text(failures: dict[int, Failure], folder: RunFolder, config: RunConfig) -> str:

@@ -17,8 +17,6 @@ import threading
 import time
 from typing import Any
 
-from loguru import logger
-
 from rlkit.errors import RlkitError
 from rlkit.results.folder import RunFolder
 from rlkit.training.interrupt import MAKE_ROOM, StopSignal
@@ -87,6 +85,7 @@ def main() -> int:
     from rlkit.config.schema import compose
     from rlkit.results.console import log_to
     from rlkit.training.session import run_session
+    from rlkit.training.trial import log_error
 
     log_to(folder.log, lambda text: pipe.send({"log": text}))
     try:
@@ -95,10 +94,11 @@ def main() -> int:
             asked = judge if "judged" in sys.argv[3:] else None
             run_session(config, seed, folder.session(seed), watcher=pipe, judge=asked, stop=stop, started=started)
     except RlkitError as error:
+        log_error(seed, error)
         pipe.send({"error": str(error)})
         return 2
     except Exception as error:
-        logger.opt(exception=True).debug("seed {} failed", seed)  # to run.log
+        log_error(seed, error)
         pipe.send({"error": f"{type(error).__name__}: {error}"})
         return FAULT
     return 0
