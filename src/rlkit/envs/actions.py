@@ -37,8 +37,9 @@ class ActionMap:
         low, high = self.low.astype(np.float64), self.high.astype(np.float64)
         self.whole = np.issubdtype(space.dtype, np.integer)
         if self.whole:  # as float64, in which 2^63 - 1 would be 2^63
-            top = np.iinfo(str(space.dtype)).max
-            self.low, self.high = low, np.where(high > top, np.nextafter(high, 0), high)
+            self.low, self.high = low, high
+            if int(float(top := np.iinfo(str(space.dtype)).max)) > top:
+                self.high = np.where(high >= top, np.nextafter(high, 0), high)
         self.bounded = (space.bounded_below & space.bounded_above).reshape(-1)
         self.all_bounded = bool(self.bounded.all())
         if self.whole:

@@ -105,15 +105,16 @@ class Layout:
         self.raw = space
         self.parts: list[Part] = []
         unused = set(map(str, ignore))
-        start = 0
-        for path, leaf in _leaves(space, unused):
-            self.parts.append(part := Part(path, leaf, start, _width(path, leaf)))
-            start += part.size
+        leaves = list(_leaves(space, unused))
         if unused:
             names = ", ".join(".".join(map(str, path)) for path, _ in _leaves(space, set()) if path)
             raise ObservationError(
                 f"env.ignore={sorted(unused)}: its observation has no such part\n  parts: {names or 'it is one part'}"
             )
+        start = 0
+        for path, leaf in leaves:
+            self.parts.append(part := Part(path, leaf, start, _width(path, leaf)))
+            start += part.size
         if not start:
             raise ObservationError(f"its observation {space} has no numbers")
         only = self.parts[0]

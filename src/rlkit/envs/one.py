@@ -36,10 +36,13 @@ def find(env_id: str) -> Any:
             gym.register_envs(importlib.import_module("ale_py"))
         elif name.startswith("MinAtar/") and name not in gym.registry:
             importlib.import_module("minatar.gym").register_envs()
-        return gym.spec(name)
     except ModuleNotFoundError as error:
         remedy = "pip install minatar" if error.name == "minatar" else "install it, or put it on PYTHONPATH"
         raise EnvError(f"env.id={env_id}: the module {error.name!r} is not installed\n  {remedy}") from error
+    except (Exception, SystemExit) as error:  # whatever the user's module raises while it is imported
+        raise EnvError(f"env.id={env_id}: importing {module} failed: {told(error)}") from error
+    try:
+        return gym.spec(name)
     except (gym.error.Error, ValueError) as error:
         near = difflib.get_close_matches(name, [k for k in gym.registry if ":" not in k], n=3, cutoff=0.6)
         hint = f"\n  did you mean {' or '.join(near)}?" if near else ""
@@ -48,8 +51,6 @@ def find(env_id: str) -> Any:
             f"env.id={env_id} is not a registered environment ({first}){hint}\n"
             "  for one of your own: env.id=my_package.my_module:MyEnv-v0, where importing the module registers it"
         ) from error
-    except (Exception, SystemExit) as error:  # whatever the user's module raises while it is imported
-        raise EnvError(f"env.id={env_id}: importing {module} failed: {told(error)}") from error
 
 
 def make_one(cfg: EnvConfig, registered: Any, render_mode: str | None = None) -> gym.Env[Any, Any]:

@@ -82,7 +82,7 @@ class Display:
         logger.info("{}; {}; frame skip {}; autoreset {}", ends, aim, env["frame_skip"], env["autoreset"].split(":")[0])
         threads = f"{device['threads']} thread{'s' * (device['threads'] > 1)} a session"
         logger.info("{} ({}), {}, memory {:.1f} MB", device["name"], device["reason"], threads, facts["memory_mb"])
-        logger.info("folder {}", self.folder)
+        logger.info("folder {}", _relative(self.folder))
 
     def progress(self, progress: Progress) -> None:
         """Take note; where there is no terminal, print a line now and then."""
@@ -132,7 +132,7 @@ class Display:
         notes = Text.assemble(
             ("time     ", "dim"), split, f"   now: {newest.doing}" * bool(newest.doing), "\n",
             ("losses   ", "dim"), losses or "-", "\n",
-            ("folder   ", "dim"), str(self.folder), f"  ({saved}; Ctrl-C saves and stops)",
+            ("folder   ", "dim"), _relative(self.folder), f"  ({saved}; Ctrl-C saves and stops)",
         )  # fmt: skip
         return Panel(Group(rows, Text(), notes), title=title, title_align="left", width=min(110, self.console.width))
 

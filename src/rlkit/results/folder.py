@@ -52,7 +52,7 @@ class RunFolder:
         Raises:
             RunFolderError: there is none.
         """
-        folder = Path(path)
+        folder = Path(path).absolute()  # an environment may change the working directory
         if folder.name.startswith("session_"):
             folder = folder.parent
         if not (folder / "config.yaml").is_file():
@@ -118,8 +118,8 @@ class SessionFolder:
 
 
 def runs_root() -> Path:
-    """The folder of all runs: `RLKIT_RUNS`, by default `runs` in the working directory."""
-    return Path(os.environ.get("RLKIT_RUNS", "runs"))
+    """The folder of all runs, absolute: `RLKIT_RUNS`, by default `runs` in the working directory."""
+    return Path(os.environ.get("RLKIT_RUNS", "runs")).absolute()
 
 
 class JsonLines:

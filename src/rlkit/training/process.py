@@ -64,7 +64,8 @@ def device_for(config: RunConfig) -> Iterator[torch.device]:
         yield device
     finally:
         deterministic, cudnn.allow_tf32, cudnn.benchmark = before
-        torch.use_deterministic_algorithms(deterministic)
+        if config.deterministic:  # the call imports a compiler, which takes seconds
+            torch.use_deterministic_algorithms(deterministic)
         torch.set_float32_matmul_precision(matmul)
         if variable is None:
             os.environ.pop(DETERMINISTIC_CUBLAS, None)
