@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+import torch
 from gymnasium import spaces
 
 MODULE = __name__
@@ -133,6 +135,8 @@ for _name, _value in {
     "One2D": np.array([[1.0]]),
     "List": [1.0],
     "Whole": np.int16(1),
+    "Tensor": torch.tensor(1.0),
+    "Decimal": Decimal("1"),
     "Half": np.float16(1.0),
     "Vector": np.array([1.0, 2.0]),
     "Pair": (1.0, 2.0),

@@ -29,7 +29,9 @@ def walk(name: str, kind: str, steps: int = 120) -> VectorEnv:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["RewardOne1", "RewardOne2D", "RewardList", "RewardWhole", "RewardHalf"])
+@pytest.mark.parametrize(
+    "name", ["RewardOne1", "RewardOne2D", "RewardList", "RewardWhole", "RewardHalf", "RewardTensor", "RewardDecimal"]
+)
 def test_rewards_of_one_element_are_numbers(name: str, kind: str):
     assert set(walk(name, kind, 20).recent_returns) == {10.0}
 

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from rlkit.config.env import EnvConfig
-from rlkit.envs.actions import ActionMap
 from rlkit.envs.make import make
 from rlkit.envs.one import describe
 from rlkit.envs.vector import VectorEnv
@@ -106,27 +105,21 @@ def test_an_environment_that_does_not_repeat_itself_is_noticed(capsys: pytest.Ca
 @pytest.mark.parametrize("how", ["nan reward", "nan observation"])
 def test_values_that_are_not_finite_are_refused(how: str):
     envs = vector("tests.envs.chain:Broken-v0", how=how)
-    obs, reward = np.zeros((9, 3, 2), np.float32), np.zeros((8, 3), np.float32)
+    obs = np.zeros((9, 3, 2), np.float32)
     for t in range(8):
         obs[t] = envs.obs
-        reward[t] = envs.step(np.zeros(3, np.int64)).reward
+        envs.step(np.zeros(3, np.int64))
     obs[8] = envs.obs
-    with pytest.raises(EnvError, match=rf"environment 0 of 3 returned an? {how.split()[1]} that is not finite"):
-        envs.check(obs, reward)
+    with pytest.raises(
+        EnvError, match=rf"environment 0 of 3 returned an? {how.split()[1]}.* that is no finite float32"
+    ):
+        envs.check(obs)
 
 
 def test_an_observation_of_another_shape_names_the_environment():
     envs = vector("tests.envs.chain:Broken-v0", how="shape")
-    with pytest.raises(EnvError, match=r"environment 0 of 3: an observation of shape \(3,\)"):
+    with pytest.raises(EnvError, match=r"environment 0 of 3: its observation has shape \(3,\)"):
         roll(envs, 5, 0)
-
-
-def test_actions_are_clipped_and_scaled_to_their_bounds():
-    box = gym.spaces.Box(np.array([-2, 0, -np.inf], np.float32), np.array([2, 10, np.inf], np.float32))
-    scaled = ActionMap(box)(np.array([[0, 0, 0], [1, 1, 7], [-5, -5, -7], [0.5, 0.5, 0.5]], np.float32))
-    np.testing.assert_allclose(scaled, [[0, 5, 0], [2, 10, 7], [-2, 0, -7], [1, 7.5, 0.5]])
-    assert scaled.dtype == np.float32
-    assert ActionMap(gym.spaces.Discrete(3, start=5))(np.array([0, 2])).tolist() == [5, 7]
 
 
 @pytest.mark.parametrize(

@@ -151,18 +151,24 @@ def _number(reward: Any) -> float:
     Raises:
         EnvFailureError: it is none.
     """
-    try:
-        size = int(np.size(reward))
-        if size > 1:
+    if reward is not None and not isinstance(reward, str | bytes | complex):
+        try:
+            return float(reward) if np.ndim(reward) == 0 else float(np.asarray(reward, np.float64).reshape(()))
+        except (TypeError, ValueError, RuntimeError):
+            pass
+        if (size := _elements(reward)) > 1:
             raise EnvFailureError(
                 f"its reward has {size} elements ({_brief(reward)}); rlkit learns from one number\n"
                 "  wrap the environment so that it returns one, such as a weighted sum"
             )
-        if size == 1 and reward is not None and not isinstance(reward, str | bytes | complex):
-            return float(np.asarray(reward, np.float64).reshape(()))
-    except (TypeError, ValueError, RuntimeError):
-        pass
     raise EnvFailureError(f"its reward is {_brief(reward)}; a number is needed")
+
+
+def _elements(value: Any) -> int:
+    try:
+        return int(np.asarray(value).size)
+    except (TypeError, ValueError, RuntimeError):
+        return 0
 
 
 def _flag(name: str, value: Any) -> bool:

@@ -140,7 +140,7 @@ class VectorEnv:
     def _not_finite(self, row: int, what: str) -> EnvError:
         when = f"seed {self._seed(row)}, within the first {self.since[row]:,} steps since that seed"
         return EnvError(
-            f"environment {row} of {self.num_envs} returned {what} that is not finite\n  {when}\n"
+            f"environment {row} of {self.num_envs} returned {what} that is no finite float32 number\n  {when}\n"
             "  the fault is the environment's: mend it, or wrap it so that such values do not reach rlkit"
         )
 

@@ -163,14 +163,18 @@ class Evaluator:
         steps = np.zeros(N, np.int64)
         action: Array | None = None
 
-        def failed(row: int, what: str) -> EnvError:
+        def failed(row: int, what: str, when: str | None = None) -> EnvError:
             seed = seeding.EVAL_SEEDS + int(playing[row])
-            when = "while it was reset" if action is None else f"step {steps[row]}, action {action[row]}"
-            return EnvError(f"{self.spec.id}, in an evaluation: {what}\n  seed {seed}, {when}")
+            now = "while it was reset" if action is None else f"step {steps[row]}, action {action[row]}"
+            return EnvError(f"{self.spec.id}, in an evaluation: {what}\n  seed {seed}, {when or now}")
 
-        def finite(values: Array, what: str) -> None:
+        def check(values: Array, what: str, when: Callable[[int], str | None] = lambda row: None) -> None:
             if not np.isfinite(values).all():
-                raise failed(int(np.argwhere(~np.isfinite(values))[0][0]), f"{what} is not finite")
+                row = int(np.argwhere(~np.isfinite(values))[0][0])
+                raise failed(row, f"{what} is no finite float32 number", when(row))
+
+        def after(row: int) -> str:
+            return f"after {steps[row]} steps"
 
         try:
             obs = backend.reset(range(N), [seeding.EVAL_SEEDS + i for i in range(N)])
@@ -179,14 +183,14 @@ class Evaluator:
                 if self.stop is not None and self.stop.requested:
                     raise StoppedError
                 if obs.dtype == np.float32:
-                    finite(obs, "an observation")
+                    check(obs, "an observation", after)
                 action = act(obs.copy())
                 obs, reward, _, _, over = backend.step(action)
                 live = playing < episodes
-                finite(np.where(live, reward, 0.0), "a reward")
+                check(np.where(live, reward, 0.0), "a reward")
                 returns[playing[live]] += reward[live]
                 lengths[playing[live]] += 1
-                steps += 1
+                steps[:] += 1
                 ended = np.flatnonzero(over | (steps >= limit))
                 steps[ended] = 0
                 for row in ended.tolist():

@@ -80,6 +80,8 @@ def run_session(
         if result["status"] == "pruned" or (result["status"] == "complete" and result["frames"] >= config.frames):
             return result
     stop, started = stop or StopSignal(), started or time.perf_counter()
+    with writing(folder.path):
+        folder.path.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as opened:
         session: Session | None = None
         try:
@@ -178,11 +180,15 @@ class Session:
         self.rollout_seconds = math.inf
         self.before_rollout: dict[str, State] | None = None
 
+        if getattr(config.algo, "learning_starts", 0) >= config.frames:
+            logger.warning(
+                "algo.learning_starts={:,} is not below frames={:,}: nothing will be learnt",
+                config.algo.learning_starts,  # type: ignore[attr-defined]
+                config.frames,
+            )
         if newest is not None and saved is not None:
             self._load(newest, saved)
             logger.info("seed {}: continuing from {:,} frames", seed, self.frames)
-        with writing(folder.path):
-            folder.path.mkdir(parents=True, exist_ok=True)
         keep = None if newest is None else self.frames
         self.metrics_file = JsonLines(folder.metrics, keep_until=keep)
         self.eval_file = JsonLines(folder.eval, keep_until=keep)
