@@ -85,6 +85,8 @@ class Adapter(gym.Wrapper[Any, Any, Any, Any]):
         self.view = view
         self.observation_space = view.space
         self.scalar_box = isinstance(env.action_space, spaces.Box) and not env.action_space.shape
+        # The shape of arrays that pass as they are: a plain vector costs no call on the way.
+        self.shape = view.space.shape if view.plain else None
         self.steps, self.look_at = 0, 0
         self.warned = False
 
@@ -96,6 +98,7 @@ class Adapter(gym.Wrapper[Any, Any, Any, Any]):
             raise EnvFailureError.of(error) from error
         if not isinstance(result, tuple) or len(result) != 2:
             raise EnvFailureError(f"reset returned {_brief(result)}; Gymnasium's reset returns (observation, info)")
+        self.steps += 1
         return self._seen(result[0], first=True), {}
 
     def step(self, action: Any) -> tuple[Array, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -114,10 +117,12 @@ class Adapter(gym.Wrapper[Any, Any, Any, Any]):
             reward = _number(reward)
         if type(terminated) not in FLAGS or type(truncated) not in FLAGS:
             terminated, truncated = _flag("terminated", terminated), _flag("truncated", truncated)
-        return self._seen(obs, first=False), reward, terminated, truncated, {}
+        self.steps += 1
+        if type(obs) is not np.ndarray or obs.shape != self.shape or self.steps >= self.look_at:
+            obs = self._seen(obs, first=False)
+        return obs, reward, terminated, truncated, {}
 
     def _seen(self, obs: Any, *, first: bool) -> Array:
-        self.steps += 1
         try:
             seen = self.view.first(obs) if first else self.view.next(obs)
             if self.steps >= self.look_at:
