@@ -226,7 +226,7 @@ class Session:
         return status
 
     def _log(self) -> None:
-        learning = {f"train/{name}": None if v is None else float(v) for name, v in self.reporting.report().items()}
+        learning = {f"train/{name}": value for name, value in self._reported().items()}
         for name, value in learning.items():
             if value is not None and not math.isfinite(value):
                 raise self._diverged(f"{name} is {value}")
@@ -248,6 +248,10 @@ class Session:
                 "split": self.phases.split(),
             }
         )
+
+    def _reported(self) -> dict[str, float | None]:
+        """The metrics of the latest update that has any."""
+        return {name: None if v is None else float(v) for name, v in self.reporting.report().items()}
 
     def _film(self) -> None:
         """Record an episode; a video that fails is a pity, and no reason to stop training."""
@@ -330,6 +334,7 @@ class Session:
                 "last_eval": None if math.isnan(self.last_eval) else self.last_eval,
                 "phases": asdict(self.phases),
                 "wall_seconds": self._wall_seconds(),
+                "reporting": self._reported(),
             },
         }
         checkpoint.save(self.folder.checkpoints, self.frames, self.algo.weights(), parts, self.config.checkpoint.keep)
@@ -351,6 +356,7 @@ class Session:
         self.updates = mine["updates"]
         self.last_eval = math.nan if mine["last_eval"] is None else mine["last_eval"]
         self.phases, self.seconds_before = Phases(**mine["phases"]), mine["wall_seconds"]
+        self.reporting = Update(mine.get("reporting", {}))  # older checkpoints have none
 
     # What is told of it.
 
