@@ -76,7 +76,7 @@ class DQN(OffPolicy):
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
         """The best action, or one that is tried out."""
         cfg = self.cfg.exploration
-        warming_up = explore and self.warming_up(frames)
+        warming_up = explore and self.warming_up(frames, len(obs))
         repeats = self.repeats if explore and self.training(len(obs)) else None
         if warming_up and not self.q.state_size and not repeats:
             return Action(uniform(self.spec.action, len(obs), self.rng))

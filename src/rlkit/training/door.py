@@ -31,9 +31,10 @@ def check(config: RunConfig) -> None:
             f"algo={config.algo.name}: {spec.id} has actions {spec.action}\n  every algorithm takes {names}"
         )
     for key, net in (("net", config.net), ("net@critic_net", config.critic_net)):
-        sees, takes = ("pictures", "conv") if is_image(spec.observation) else ("vectors", "mlp")
+        sees = "pictures" if is_image(spec.observation) else "vectors"
         if net is not None and sees not in net.sees:
-            raise ConfigError(f"{key}={net.name}: {spec.id} observes {sees}\n  use {key}={takes}")
+            advice = config.algo.advice_on_net(key, sees)
+            raise ConfigError(f"{key}={net.name}: {spec.id} observes {sees}\n  {advice}")
     if config.env.normalize_obs and is_image(spec.observation):
         raise ConfigError(
             f"env.normalize_obs=true: {spec.id} observes pictures, which are divided by 255\n  accepted: false"
