@@ -118,7 +118,8 @@ class PolicyGradientConfig(AlgoConfig):
     """Weight of the value loss, which is the mean squared error."""
     value_transform: Literal["none", "normalize", "symlog"] = "none"
     """What the critic learns: returns, returns less their running mean over their running deviation, or
-    sign(return) log(1 + |return|)."""
+    sign(return) log(1 + |return|). normalize does not rescale the last layer when the statistics move (it is not
+    PopArt)."""
     max_grad_norm: float | None = 0.5
     """Bound on the norm of the gradient of actor and critic together; null: no clipping."""
     distribution: Literal["auto", "gaussian", "tanh_gaussian", "beta"] = "auto"

@@ -239,7 +239,7 @@ class SACConfig(OffPolicyConfig):
     policy_delay: Whole = 1
     """Updates of the critics for one of policy and temperature."""
     noise: NoiseConfig = field(default_factory=NoiseConfig)
-    """Noise added to the policy's own while exploring; pink takes the place of the policy's."""
+    """Noise added to the policy's own while exploring, of continuous actions; pink takes the place of the policy's."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
