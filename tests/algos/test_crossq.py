@@ -10,10 +10,6 @@ from tests.training.runs import session
 CROSSQ = ["algo=crossq", "~tuned"]
 PLAIN_LAYERS = "critic_net.layers=[{type: linear, out: 8}, {type: layer_norm}]"
 NORMAL_LAYERS = "critic_net.layers=[{type: linear, out: 8}, {type: activation}, {type: batch_renorm}]"
-PICTURES = (
-    "critic_net.layers=[{type: conv2d, out: 4, kernel: 8, stride: 8}, {type: activation}, {type: flatten}, "
-    "{type: batch_renorm}]"
-)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +29,9 @@ PICTURES = (
     ids=" ".join,
 )
 def test_critics_without_batch_renormalisation_are_refused(given: list[str]):
-    with pytest.raises(ConfigError, match=r"batch renormalisation(.|\n)*net@critic_net=crossq_critic(.|\n)*algo=sac"):
+    with pytest.raises(
+        ConfigError, match=r"batch renormalisation(.|\n)*net@critic_net=crossq_critic(.|\n)*net@critic_net=crossq_conv"
+    ):
         compose([*CROSSQ, *given])
 
 
@@ -52,12 +50,12 @@ def test_critics_with_it_are_accepted(given: list[str]):
 
 
 def test_pictures_get_advice_that_works(tmp_path):
-    with pytest.raises(ConfigError, match="use algo=sac, or net@critic_net=sequential with batch_renorm"):
+    with pytest.raises(ConfigError, match="use net@critic_net=crossq_conv, or algo=sac"):
         door.check(compose([*CROSSQ, "env=pong"]))
     door.check(compose(["algo=sac", "env=pong", "~tuned"]))
     small = ["frames=40", "num_envs=1", "memory.buffer_size=100", "algo.learning_starts=36", "algo.batch_size=4"]
     small += ["eval.episodes=1", "eval.periodic_episodes=1", "env.atari.max_emulator_frames=80"]
-    config = [*CROSSQ, "env=pong", "net@critic_net=sequential", PICTURES, *small]
+    config = [*CROSSQ, "env=pong", "net@critic_net=crossq_conv", *small]
     door.check(compose(config))
     assert session(tmp_path, config)["status"] == "complete"
 

@@ -296,8 +296,7 @@ class CrossQConfig(SACConfig):
 
 RENORMALISED = {
     "vectors": "use net@critic_net=crossq_critic, or net@critic_net=mlp critic_net.batch_renorm=true",
-    "pictures": "use algo=sac, or net@critic_net=sequential with batch_renorm among critic_net.layers "
-    "(docs/algorithms/crossq.md has an example)",
+    "pictures": "use net@critic_net=crossq_conv, or algo=sac, which needs none",
 }
 """Critics for CrossQ, by what the environment observes."""
 
