@@ -1,11 +1,15 @@
 """Options that the policy-gradient algorithms share."""
 
+import copy
+
 import numpy as np
 import pytest
 
 from rlkit.algos.estimates import ValueTransform
-from rlkit.config.algo import A2CConfig, PPOConfig
+from rlkit.algos.ppo import FIELDS
+from rlkit.config.algo import A2CConfig, PPOConfig, ReinforceConfig
 from rlkit.config.learning import OptimizerConfig, ScheduleConfig
+from rlkit.maths import losses
 from rlkit.maths.running import RunningRange
 from tests.algos.loop import Loop
 
@@ -34,12 +38,33 @@ def test_normalised_values_follow_all_targets_so_far():
 def test_advantages_are_in_units_of_reward_whatever_the_critic_gives(kind: str):
     loop = Loop("Pendulum-v1", A2CConfig(value_transform=kind, returns="mc", n_steps=40, gamma=0.9), 2)
     loop.learn()
-    rollout = loop.rollout()
-    fields, transform = rollout.fields, loop.algo.transform
-    value = transform.decode(fields["value"])
+    transform = loop.algo.transform
+    before = copy.deepcopy(transform)
+    fields = loop.rollout().fields
+    value = before.decode(fields["value"])
     target = fields["advantage"] + value
     np.testing.assert_allclose(transform.encode(target), fields["target"], atol=1e-3)
     assert np.abs(fields["target"]).max() < 20 < np.abs(target).max()
+
+
+@pytest.mark.parametrize("kind", ["none", "normalize", "symlog"])
+@pytest.mark.parametrize("env_id", ["Pendulum-v1", "CartPole-v1"])
+def test_value_clipping_stops_no_gradient_before_the_first_step_of_a_rollout(kind: str, env_id: str):
+    """The critic has not moved yet, so every row is at the middle of its interval."""
+    cfg = PPOConfig(value_transform=kind, clip_value=True, n_steps=32, minibatch_size=32, epochs=2)
+    loop = Loop(env_id, cfg, 4)
+    for _ in range(4):
+        rollout = loop.rollout()
+        output = loop.algo.net.value(rollout.obs[:-1].reshape(128, -1)).reshape(32, 4)
+        np.testing.assert_allclose(rollout.fields["value"], output, rtol=1e-5, atol=1e-5)
+        (batch,) = loop.memory.minibatches(128, FIELDS)
+        policy, value, _ = loop.algo.tape(batch)
+        d_value = losses.ppo_head(
+            loop.algo.dist, policy, value, batch, losses.PPOCoefficients(0.2, 0.5, 0.0, True), stats=False
+        ).d_value
+        assert (d_value != 0).all()
+        for minibatch in loop.algo.batches(loop.memory):
+            loop.algo.update(minibatch)
 
 
 def test_the_range_is_a_slow_mean_of_percentiles_and_at_least_one():
@@ -61,6 +86,33 @@ def test_percentile_advantages_are_divided_by_the_range():
     width = scaled.algo.return_range.width
     assert width > 1
     np.testing.assert_allclose(other["advantage"] * width, one["advantage"], rtol=1e-5, atol=1e-5)
+    value = plain.algo.net.value(plain.collector.obs[:-1].reshape(200, 3)).reshape(50, 4)
+    low, high = np.percentile(one["advantage"] + value, (5, 95))  # of the returns, not of the advantages
+    assert width == pytest.approx(high - low, rel=1e-4)
+    low, high = np.percentile(one["advantage"], (5, 95))
+    assert width != pytest.approx(high - low, rel=1e-4)
+
+
+def test_small_returns_are_not_blown_up_by_percentiles():
+    plain, scaled = (
+        Loop("tests.envs.chain:Identity-v0", A2CConfig(normalize_advantage=kind, n_steps=20, gamma=0.0), 4)
+        for kind in ("none", "percentile")
+    )
+    one, other = plain.rollout().fields["advantage"].copy(), scaled.rollout().fields["advantage"]
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("baseline", ["none", "mean", "value"])
+def test_percentiles_of_reinforce_are_of_the_steps_that_are_learnt_from(baseline: str):
+    cfg = ReinforceConfig(baseline=baseline, normalize_advantage="percentile", gamma=1.0)
+    loop = Loop("CartPole-v1", cfg, 4)
+    fields = loop.rollout().fields
+    valid, steps = fields["valid"], []
+    for n in range(4):
+        length = int(valid[:, n].sum())
+        steps += range(1, length + 1)
+    width = np.ptp(np.percentile(steps, (5, 95)))
+    assert loop.algo.return_range.width == pytest.approx(width, rel=1e-3)
 
 
 def test_the_entropy_coefficient_follows_its_schedule():

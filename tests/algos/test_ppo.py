@@ -9,6 +9,7 @@ from rlkit.algos.ppo import FIELDS
 from rlkit.config.algo import PPOConfig
 from rlkit.config.learning import ScheduleConfig
 from rlkit.config.net import MLPConfig, NetConfig, RecurrentConfig
+from rlkit.maths import losses
 from rlkit.maths.returns import n_step
 from rlkit.results.folder import read_rows
 from tests.algos.loop import Loop
@@ -137,6 +138,23 @@ def test_target_kl_ends_the_updates_of_a_rollout_before_the_step():
     (batch,) = loop.memory.minibatches(256, FIELDS)
     loop.algo.update(batch)
     assert torch.equal(loop.algo.net.flat.weight, before)
+
+
+@pytest.mark.parametrize(("kl", "stops"), [(0.0099, False), (0.0149, False), (0.0151, True)])
+def test_updates_end_beyond_one_and_a_half_times_target_kl(kl: float, stops: bool, monkeypatch: pytest.MonkeyPatch):
+    loop = Loop("CartPole-v1", PPOConfig(n_steps=16, minibatch_size=16, epochs=2, target_kl=0.01))
+    loop.rollout()
+    head = losses.ppo_head
+
+    def measured(*args, **kwargs):
+        given = head(*args, **kwargs)
+        return given._replace(stats={**given.stats, "approx_kl": torch.tensor(kl)})
+
+    monkeypatch.setattr(losses, "ppo_head", measured)
+    before = loop.algo.net.flat.weight.clone()
+    batches = [loop.algo.update(batch) for batch in loop.algo.batches(loop.memory)]
+    assert len(batches) == (1 if stops else 8)
+    assert torch.equal(loop.algo.net.flat.weight, before) == stops
 
 
 def test_the_gradient_is_clipped_over_actor_and_critic_together():

@@ -40,6 +40,16 @@ def test_sequences_give_what_acting_gave(cfg, cell: str):
     assert all(np.isfinite(float(v)) for u in loop.learn() for v in u.report().values() if v is not None)
 
 
+def test_reinforce_begins_every_rollout_without_a_memory():
+    """Its episodes are new ones, also where the rollout before ended in the middle of an episode."""
+    loop = Loop("CartPole-v1", ReinforceConfig(), 4, net=NET)
+    for _ in range(3):
+        rollout = loop.rollout()
+        assert (rollout.state[0] == 0).all()
+        assert (rollout.state[1] != 0).any()
+    assert (loop.collector.state != 0).any()
+
+
 def test_every_row_is_seen_once_an_epoch():
     loop = Loop("CartPole-v1", PPOConfig(n_steps=23), 4, net=NET)
     rollout = loop.rollout()

@@ -9,19 +9,23 @@ from rlkit.config.algo import A2CSILConfig, PPOSILConfig, SILConfig
 from rlkit.errors import ConfigError
 from rlkit.maths.distributions import Bernoulli, Categorical, Gaussian
 from rlkit.maths.losses import SILCoefficients, by_autograd, sil_head, sil_loss
+from rlkit.maths.returns import gae
+from rlkit.memory.episodes import EpisodeMemory
+from rlkit.types import Rollout
 from tests.algos.loop import Loop
 from tests.maths.test_losses import make_case
 
 
+@pytest.mark.parametrize("bound", [None, 0.6])
 @pytest.mark.parametrize("dist", [Categorical(3), Gaussian(2), Bernoulli(2)], ids=lambda d: type(d).__name__)
-def test_the_closed_head_is_the_gradient_of_the_loss(dist):
+def test_the_closed_head_is_the_gradient_of_the_loss(dist, bound: float | None):
     dist, batch = make_case(dist, rows=32, dtype=torch.float64)
     generator = torch.Generator().manual_seed(0)
     batch.fields["ret"], batch.fields["weight"] = (
         torch.rand(32, dtype=torch.float64, generator=generator) * 2 for _ in range(2)
     )
     policy = torch.randn(32, dist.outputs + dist.free, dtype=torch.float64, generator=generator)
-    value, c = torch.randn(32, dtype=torch.float64, generator=generator), SILCoefficients(0.7, 0.3)
+    value, c = torch.randn(32, dtype=torch.float64, generator=generator), SILCoefficients(0.7, 0.3, bound)
     closed, traced = sil_head(dist, policy, value, batch, c), by_autograd(sil_loss, dist, policy, value, batch, c)
     torch.testing.assert_close(closed.d_policy, traced.d_policy, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(closed.d_value, traced.d_value, rtol=1e-9, atol=1e-12)
@@ -39,6 +43,97 @@ def test_one_row_by_hand():
     loss, stats = sil_loss(dist, torch.zeros(1, 2), torch.tensor([1.0]), batch, SILCoefficients(2.0, 0.1))
     assert float(loss) == pytest.approx(2 * (0.5 * 2 * np.log(2) + 0.1 * 0.5 * 0.5 * 4))
     assert stats["advantage"].tolist() == [2.0]
+
+
+def test_a_bound_holds_for_the_policys_part_and_the_values_gradient():
+    dist, batch = make_case(Categorical(2), rows=1)
+    batch.fields.update(ret=torch.tensor([3.0]), weight=torch.tensor([0.5]), action=torch.tensor([1]))
+    given = dist, torch.zeros(1, 2), torch.tensor([-2.0]), batch, SILCoefficients(2.0, 0.1, 1.0)
+    loss, stats = sil_loss(*given)
+    assert float(loss) == pytest.approx(2 * (0.5 * 1 * np.log(2) + 0.1 * 0.5 * (5 - 0.5)))
+    assert stats["advantage"].tolist() == [1.0]
+    assert sil_head(*given).d_value.tolist() == [pytest.approx(2 * 0.1 * 0.5 * -1)]
+
+
+def life_lost(rewards: list[list[float]], terminated: list[list[bool]], cut: list[tuple[int, int]]) -> Rollout:
+    """A rollout `[T, N]` whose episodes end at `cut` (t, n) alone; a step may terminate before."""
+    reward, ends = np.array(rewards, np.float32), np.array(terminated)
+    T, N = reward.shape
+    boundary = ends.copy()
+    for t, n in cut:
+        boundary[t, n] = True
+    fields = {"action": np.zeros((T, N), np.int64), "reward": reward, "terminated": ends, "boundary": boundary}
+    fields["next_value"] = np.full((T, N), 10.0, np.float32)
+    cut_t, cut_n = np.array(cut, np.int64).reshape(-1, 2).T
+    obs = np.arange((T + 1) * N, dtype=np.float32).reshape(T + 1, N, 1)
+    return Rollout(obs=obs, fields=fields, cut_t=cut_t, cut_n=cut_n, cut_obs=obs[cut_t, cut_n], frames=0)
+
+
+@pytest.mark.parametrize(
+    ("lost", "over", "returns"),
+    [
+        ([1], True, [1.9, 1.0, 1.9, 1.0]),
+        ([], True, [3.439, 2.71, 1.9, 1.0]),
+        ([0, 1, 2], True, [1.0, 1.0, 1.0, 1.0]),
+        ([2], False, [2.71, 1.9, 1.0, 10.0]),
+        ([], False, [10.0, 10.0, 10.0, 10.0]),
+    ],
+    ids=["one life", "no life", "every step", "then cut", "cut"],
+)
+@pytest.mark.parametrize("split", [4, 2, 1])
+def test_returns_end_where_a_life_is_lost(lost: list[int], over: bool, returns: list[float], split: int):
+    """Rewards 1, gamma 0.9; V of the successor of a truncated episode is 10. Across rollouts of any length."""
+    memory = EpisodeMemory(10, 1, gamma=0.9, alpha=0.6, beta=0.1)
+    terminated = [[t in lost or (over and t == 3)] for t in range(4)]
+    for start in range(0, 4, split):
+        ends = [(3 - start, 0)] if start + split == 4 else []
+        memory.add(life_lost([[1.0]] * split, terminated[start : start + split], ends))
+    np.testing.assert_allclose(memory.fields["ret"][:4], returns, rtol=1e-5)
+
+
+def test_targets_and_imitated_returns_agree_where_lives_are_lost():
+    rollout = life_lost(
+        [[1.0, 2.0]] * 5, [[False, True], [True, False], [False] * 2, [False] * 2, [True] * 2], [(4, 0), (4, 1)]
+    )
+    memory, fields = EpisodeMemory(20, 2, gamma=0.9, alpha=0.6, beta=0.1), rollout.fields
+    memory.add(rollout)
+    zeros = np.zeros_like(fields["reward"])
+    targets = gae(fields["reward"], zeros, zeros, fields["terminated"], fields["boundary"], gamma=0.9, lam=1.0)
+    np.testing.assert_allclose(memory.fields["ret"][:10], targets.T.ravel(), rtol=1e-6)
+
+
+def test_an_unfinished_episode_of_an_older_checkpoint_is_taken_over():
+    """Such checkpoints do not say which steps terminated; where no lives are lost, none has."""
+    one, other = (EpisodeMemory(10, 1, gamma=0.9, alpha=0.6, beta=0.1) for _ in range(2))
+    one.add(life_lost([[1.0]] * 3, [[False]] * 3, []))
+    state = one.state_dict()
+    del state["trail"]["fields"]["terminated"]
+    other.load_state_dict(state)
+    for memory in (one, other):
+        memory.add(life_lost([[1.0]], [[True]], [(0, 0)]))
+        np.testing.assert_allclose(memory.fields["ret"][:4], [3.439, 2.71, 1.9, 1.0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["normalize", "symlog"])
+def test_returns_are_imitated_in_the_critics_own_units(kind: str):
+    cfg = A2CSILConfig(n_steps=30, gamma=0.9, value_transform=kind)
+    loop = Loop("tests.envs.chain:Chain-v0", cfg, 2)
+    loop.rollout()
+    *_, batch = loop.algo.batches(loop.memory)
+    held = loop.algo.episodes.fields["ret"][batch.index.numpy()]
+    np.testing.assert_allclose(batch.ret.numpy(), loop.algo.base.transform.encode(held), rtol=1e-5)
+    assert np.abs(batch.ret.numpy() - held).max() > 0.3
+
+
+def test_new_steps_have_the_largest_priority_and_none_is_forgotten():
+    loop = Loop("tests.envs.chain:Chain-v0", A2CSILConfig(n_steps=3), 2)
+    loop.rollout()
+    episodes = loop.algo.episodes
+    assert episodes.priorities.tree[np.arange(6)].tolist() == [1.0] * 6
+    episodes.priorities.update(np.arange(6), np.array([0, 0, 0, 0, 0, 4.0]))
+    assert (episodes.priorities.tree[np.arange(5)] > 0).all()  # of no gain, and still drawn now and then
+    loop.rollout()
+    np.testing.assert_allclose(episodes.priorities.tree[np.arange(5, 12)], 4**0.6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("ending", ["terminated", "truncated"])

@@ -35,7 +35,9 @@ def test_every_algorithm_composes_with_every_environment(algo: str, env: str):
 @pytest.mark.parametrize("net", choices("net"))
 @pytest.mark.parametrize("algo", choices("algo"))
 def test_every_algorithm_composes_with_every_net(algo: str, net: str):
-    name = {"gru": "recurrent", "lstm": "recurrent", "crossq_critic": "mlp"}.get(net, net.split("_")[0])
+    name = {"gru": "recurrent", "lstm": "recurrent", "crossq_critic": "mlp", "crossq_conv": "sequential"}.get(
+        net, net.split("_")[0]
+    )
     quiet = ["net.noisy=false"] if algo == "rainbow" and name in ("recurrent", "sequential") else []
     if name == "recurrent" and (not SCHEMAS["algo"][algo].takes_sequences or algo in ("ddqn_per", "rainbow")):
         with pytest.raises(ConfigError, match=r"learns from single steps|replays sequences evenly"):

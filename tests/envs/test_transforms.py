@@ -43,18 +43,149 @@ def test_the_statistics_are_of_what_the_policy_saw():
     np.testing.assert_allclose(envs.obs, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("num_envs", [1, 2])
-def test_rewards_are_divided_by_the_deviation_of_the_running_return(num_envs):
-    cfg = EnvConfig(id="Pendulum-v1", normalize_reward=True)
-    transform, rng = RewardTransform(cfg, num_envs, gamma=0.9), np.random.default_rng(0)
-    running, seen = np.zeros(num_envs), []
+NORMAL_REWARD = EnvConfig(id="Pendulum-v1", normalize_reward=True)
+UNCLIPPED = EnvConfig(id="Pendulum-v1", normalize_reward=True, clip_reward=1e9)
+NONE_ENDED = np.zeros(0, int)
+
+
+class OfStableBaselines:
+    """The rewards of Stable-Baselines3's VecNormalize, by its recurrence (Chan et al. 1979 from count 1e-4, var 1)."""
+
+    def __init__(self, num_envs: int, gamma: float) -> None:
+        self.gamma, self.mean, self.var, self.count = gamma, 0.0, 1.0, 1e-4
+        self.returns = np.zeros(num_envs)
+
+    def __call__(self, reward: np.ndarray, ended: np.ndarray) -> np.ndarray:
+        self.returns = self.returns * self.gamma + reward
+        mean, var, count = self.returns.mean(), self.returns.var(), len(reward)
+        delta, total = mean - self.mean, self.count + count
+        squares = self.var * self.count + var * count + delta**2 * self.count * count / total
+        self.mean, self.var, self.count = self.mean + delta * count / total, squares / total, total
+        self.returns[ended] = 0
+        return np.clip(reward / np.sqrt(self.var + 1e-8), -10, 10)
+
+
+@pytest.mark.parametrize("num_envs", [1, 2, 8])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 300.0])
+def test_rewards_are_those_of_stable_baselines(num_envs: int, scale: float):
+    transform, theirs = RewardTransform(NORMAL_REWARD, num_envs, gamma=0.9), OfStableBaselines(num_envs, 0.9)
+    rng = np.random.default_rng(0)
     for _ in range(200):
-        reward, ended = rng.normal(size=num_envs).astype(np.float32), np.flatnonzero(rng.random(num_envs) < 0.1)
-        running = 0.9 * running + reward
-        seen.append(running.copy())
-        expected = reward / np.sqrt(np.concatenate(seen).var() + 1e-8)
-        np.testing.assert_allclose(transform(reward, ended), expected, rtol=1e-4)
-        running[ended] = 0
+        reward = (scale * rng.normal(size=num_envs)).astype(np.float32)
+        ended = np.flatnonzero(rng.random(num_envs) < 0.1)
+        np.testing.assert_allclose(transform(reward, ended), theirs(reward, ended), rtol=1e-5)
+
+
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_rewards_are_those_of_gymnasiums_wrapper(num_envs: int):
+    """Where no episode terminates: theirs leaves out the running return at a step that does."""
+    import gymnasium as gym
+    from gymnasium.wrappers.vector import NormalizeReward
+
+    same_step = {"autoreset_mode": gym.vector.AutoresetMode.SAME_STEP}
+    made = gym.make_vec("Pendulum-v1", num_envs, vectorization_mode="sync", vector_kwargs=same_step)
+    plain = gym.make_vec("Pendulum-v1", num_envs, vectorization_mode="sync", vector_kwargs=same_step)
+    theirs, transform = NormalizeReward(made, gamma=0.95), RewardTransform(UNCLIPPED, num_envs, gamma=0.95)
+    for env in (theirs, plain):
+        env.reset(seed=0)
+    rng = np.random.default_rng(0)
+    for _ in range(450):
+        action = rng.uniform(-2, 2, (num_envs, 1)).astype(np.float32)
+        _, reward, terminated, truncated, _ = plain.step(action)
+        mine = transform(reward, np.flatnonzero(terminated | truncated))
+        np.testing.assert_allclose(mine, theirs.step(action)[1], rtol=1e-4)
+    theirs.close()
+    plain.close()
+
+
+@pytest.mark.parametrize(
+    "rewards",
+    [[-6.0, -6.2, -5.9], [1.0] * 4, [0.0] * 50 + [1.0], [1e-6] * 3, [-1e4, 1.0], [0.0, 0.0, -100.0]],
+    ids=["pendulum", "equal", "sparse", "small", "large", "crash"],
+)
+@pytest.mark.parametrize("num_envs", [1, 8])
+def test_no_normalised_reward_is_larger_than_ten(rewards: list[float], num_envs: int):
+    transform = RewardTransform(NORMAL_REWARD, num_envs, gamma=0.99)
+    given = [transform(np.full(num_envs, r, np.float32), NONE_ENDED) for r in rewards]
+    assert np.abs(given).max() <= 10
+    assert all(np.sign(g[0]) == np.sign(r) for g, r in zip(given, rewards, strict=True))
+
+
+def test_a_bound_that_is_given_takes_the_place_of_ten_and_comes_after_the_division():
+    reward = np.array([200.0], np.float32)
+    bound = EnvConfig(id="x", normalize_reward=True, clip_reward=0.5)
+    assert RewardTransform(bound, 1, 0.9)(reward, NONE_ENDED).tolist() == [0.5]
+    assert RewardTransform(UNCLIPPED, 1, 0.9)(reward, NONE_ENDED)[0] == pytest.approx(100, rel=1e-3)
+    transforms = [RewardTransform(cfg, 2, 0.9) for cfg in (bound, UNCLIPPED)]
+    rng = np.random.default_rng(0)
+    for _ in range(50):  # the statistics are of the rewards before they are clipped
+        given, whole = (t(100 * rng.normal(size=2).astype(np.float32), NONE_ENDED) for t in transforms)
+        rng = np.random.default_rng(rng.integers(2**31))
+    assert np.abs(given).max() <= 0.5
+    assert np.abs(whole).max() < 10
+
+
+def test_statistics_of_older_checkpoints_are_taken_over():
+    """They began without a prior; their count is whole."""
+    transform = RewardTransform(UNCLIPPED, 2, gamma=0.9)
+    moments = {"count": 4, "mean": np.array(1.0), "squares": np.array(36.0)}
+    transform.load_state_dict({"moments": moments, "returns": np.array([1.0, 2.0])})
+    assert float(transform.moments.var) == 9
+    given = transform(np.array([3.0, -1.0], np.float32), NONE_ENDED)
+    seen = np.array([0.9 + 3, 1.8 - 1])
+    squares = 36 + seen.var() * 2 + (seen.mean() - 1) ** 2 * 4 * 2 / 6
+    np.testing.assert_allclose(given, np.array([3, -1]) / np.sqrt(squares / 6), rtol=1e-6)
+
+
+def test_new_episodes_begin_with_a_running_return_of_0():
+    cfg = EnvConfig(id="CartPole-v1", normalize_reward=True)
+    envs = VectorEnv(make(cfg, 2).backend, cfg, 0)
+    for _ in range(4):
+        envs.step(np.zeros(2, int))
+    assert envs.valued.returns.min() > 3
+    saved = envs.state_dict()
+    envs.restart()
+    assert envs.valued.returns.tolist() == [0, 0]
+    assert envs.valued.moments.count > 8  # the statistics stay
+    saved["obs_hash"] = "of an environment that does not repeat itself"
+    saved["rewards"]["returns"] = np.array([3.0, 4.0])
+    other = VectorEnv(make(cfg, 2).backend, cfg, 0)
+    other.load_state_dict(saved)
+    assert other.lengths.tolist() == [0, 0]
+    assert other.valued.returns.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("num_envs", [1, 4])
+def test_the_first_observations_are_standardised_without_a_leap(num_envs: int):
+    """A row deviates from the mean of n rows that it is one of by at most the root of n - 1 deviations."""
+    cfg = EnvConfig(id="x", normalize_obs=True, clip_obs=1e9)
+    seen, rng = ObservationTransform(cfg, (3,)), np.random.default_rng(0)
+    for n in range(1, 20):
+        obs = np.concatenate([rng.normal(50, 1e-3, (num_envs, 2)), np.full((num_envs, 1), 7.0)], 1).astype(np.float32)
+        seen.learn(obs)
+        assert np.abs(seen(obs)).max() <= np.sqrt(n * num_envs) * 1.01
+        assert (seen(obs)[:, 2] == 0).all()  # what never varies
+
+
+def test_observations_are_clipped_at_clip_obs():
+    cfg = EnvConfig(id="x", normalize_obs=True, clip_obs=2.5)
+    seen = ObservationTransform(cfg, (2,))
+    seen.learn(np.random.default_rng(0).normal(0, 1, (1000, 2)))
+    assert seen(np.array([[1e3, -1e3]], np.float32)).tolist() == [[2.5, -2.5]]
+    inside = np.array([[1.0, -1.0]], np.float32)
+    np.testing.assert_allclose(seen(inside), (inside - seen.shift) * seen.scale)
+
+
+def test_true_successors_of_ended_episodes_are_standardised_too():
+    """They are what a truncated episode is bootstrapped from."""
+    cfg = EnvConfig(id="tests.envs.chain:Chain-v0", normalize_obs=True, kwargs={"ending": "truncated"})
+    envs = VectorEnv(make(cfg, 2).backend, cfg, 0)
+    for _ in range(2):
+        envs.step(np.zeros(2, int))
+    shift, scale = envs.seen.shift.copy(), envs.seen.scale.copy()
+    step = envs.step(np.zeros(2, int))
+    assert step.cut.tolist() == [0, 1]
+    np.testing.assert_allclose(step.cut_obs, (np.full((2, 1), 3.0) - shift) * scale, rtol=1e-6)
 
 
 def test_clip_and_sign():

@@ -160,3 +160,20 @@ def test_a_space_without_a_distribution_is_refused():
         for_space(spaces.Discrete(3), "beta")
     with pytest.raises(ConfigError, match=r"tanh_gaussian is for bounded actions.*\n.*gaussian"):
         for_space(spaces.Box(-np.inf, np.inf, (2,)), "tanh_gaussian")
+
+
+@pytest.mark.parametrize("dist", [Gaussian(2, -0.5, state_dependent=True), TanhGaussian(2, -0.5, state_dependent=True)])
+@pytest.mark.parametrize("log_std", [-30.0, -5.0, 0.0, 2.7, 30.0])
+def test_samples_have_the_deviation_that_log_prob_counts_with(dist: Gaussian, log_std: float):
+    """Both bound the log standard deviation; otherwise the ratio of a policy to itself would not be 1."""
+    params = np.tile(np.float32([0.0, 0.0, log_std, log_std]), (2, 1))
+    noise = np.random.default_rng(0).standard_normal((2, 2), dtype=np.float32)
+    u = np.exp(np.float32(np.clip(log_std - 0.5, -5, 2))) * noise
+    expected = np.tanh(u) if isinstance(dist, TanhGaussian) else u
+    np.testing.assert_allclose(dist.sample(params, np.random.default_rng(0)), expected, atol=2e-6)
+    assert dist.split(torch.from_numpy(params))[1].unique().tolist() == [np.clip(log_std - 0.5, -5, 2)]
+
+
+def test_a_free_deviation_is_not_bounded():
+    sample = Gaussian(1).sample(np.float32([[0.0, 4.0]]), np.random.default_rng(0))
+    assert sample == pytest.approx(np.exp(4) * np.random.default_rng(0).standard_normal((1, 1), dtype=np.float32))

@@ -9,7 +9,7 @@
 | `n_step` | the sum of n rewards before the bootstrap (Sutton & Barto 2018, eq. 7.1) |
 | `memory=prioritized` | transitions by their last error, with importance weights (arXiv:1511.05952) |
 | `distribution` | `categorical` (C51, arXiv:1707.06887) or `quantile` (arXiv:1710.10044) distributions of the return |
-| `net.noisy` | learnt noise in the linear layers (arXiv:1706.10295), drawn anew for every action and update |
+| `net.noisy` | learnt noise in the linear layers (arXiv:1706.10295), drawn anew for every step and update |
 | `exploration` | epsilon-greedy or Boltzmann; each environment draws for itself |
 | `exploration.repeat_exponent` | what is tried is repeated for some steps (arXiv:2006.01782) |
 | `net=gru` or `lstm` | stretches of the memory, states from zeros over a burn-in (Kapturowski et al. 2019, R2D2) |
@@ -76,7 +76,7 @@ class DQN(OffPolicy):
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
         """The best action, or one that is tried out."""
         cfg = self.cfg.exploration
-        warming_up = explore and self.warming_up(frames)
+        warming_up = explore and self.warming_up(frames, len(obs))
         repeats = self.repeats if explore and self.training(len(obs)) else None
         if warming_up and not self.q.state_size and not repeats:
             return Action(uniform(self.spec.action, len(obs), self.rng))

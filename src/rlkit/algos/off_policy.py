@@ -53,9 +53,9 @@ class OffPolicy(Algorithm):
         """As many as give `train_every_frames`, at least one."""
         return max(1, int(self.cfg.train_every_frames) // self.spec.num_envs)
 
-    def warming_up(self, frames: int) -> bool:
-        """Whether actions are still drawn from the action space."""
-        return frames < int(self.cfg.learning_starts)
+    def warming_up(self, frames: int, rows: int) -> bool:
+        """Whether actions `[rows]` are still drawn from the action space: those of the training environments alone."""
+        return frames < int(self.cfg.learning_starts) and self.training(rows)
 
     def training(self, rows: int) -> bool:
         """Whether an action is for the training environments, which alone get exploration noise."""
@@ -73,9 +73,15 @@ class OffPolicy(Algorithm):
         return rollout
 
     def batches(self, memory: ReplayMemory) -> Iterator[Batch]:
-        """As many as are owed for the frames after `learning_starts`; the remainder is carried over."""
+        """As many as are owed for the frames after `learning_starts`; the remainder is carried over.
+
+        After a resume without the memory's contents, updates wait until it has taken in `learning_starts` frames again,
+        and at least a batch.
+        """
         cfg = self.cfg
-        learnt_from = min(self.new_frames, self.frames - int(cfg.learning_starts))
+        emptied = memory.taken < self.frames
+        starts = max(int(cfg.learning_starts), int(cfg.batch_size)) if emptied else int(cfg.learning_starts)
+        learnt_from = min(self.new_frames, memory.taken - starts)
         if learnt_from <= 0:
             return
         self.owed += learnt_from * int(cfg.gradient_steps) / int(cfg.train_every_frames)

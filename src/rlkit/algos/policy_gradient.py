@@ -97,13 +97,17 @@ class PolicyGradient(Algorithm):
             self.rollout_metrics["ent_coef"] = self.ent_coef
 
     def values(self, rollout: Rollout) -> tuple[Floats, Floats]:
-        """V of the states and of their true successors, each `[T, N]`; the latter become the field `next_value`."""
-        value, next_value = (self.transform.decode(v) for v in values_along(self.net, rollout))
-        rollout.fields["next_value"] = next_value
+        """V of the states and of their true successors, each `[T, N]`, in units of reward.
+
+        Adds the fields `next_value`, the latter, and `value`, the critic's own output at the states.
+        """
+        output, next_output = values_along(self.net, rollout)
+        value, next_value = self.transform.decode(output), self.transform.decode(next_output)
+        rollout.fields.update(value=output, next_value=next_value)
         return value, next_value
 
     def settle(self, rollout: Rollout, value: Floats, advantage: Floats) -> None:
-        """Add `advantage`, and `target` and `value` as the critic should give them, each `[T, N]`."""
+        """Add `advantage`, and `target` as the critic should give it, each `[T, N]`."""
         target = advantage + value
         valid = rollout.fields.get("valid", np.ones_like(rollout.fields["boundary"]))
         self.rollout_metrics["explained_variance"] = losses.explained_variance(value[valid], target[valid])
@@ -111,8 +115,7 @@ class PolicyGradient(Algorithm):
             self.return_range.update(target[valid])
             advantage = advantage / np.float32(self.return_range.width)
         self.transform.learn(target[valid])
-        encode = self.transform.encode
-        rollout.fields.update(advantage=advantage, target=encode(target), value=encode(value))
+        rollout.fields.update(advantage=advantage, target=self.transform.encode(target))
 
     def minibatches(self, memory: RolloutMemory, size: int, fields: Sequence[str]) -> Iterator[Batch]:
         """One pass over a rollout, in sequences where the networks are recurrent; advantages as the config says."""

@@ -14,6 +14,7 @@ the running statistics; only that joint pass moves them.
 | one update | a step of the critics, and every `policy_delay`-th time one of policy and temperature |
 | temperature's loss | `-log alpha (log pi + target)`, or with alpha in place of log alpha |
 | temperature's bounds | `alpha_min`, `alpha_max` |
+| temperature's learning rate | `alpha_lr`; null: the networks', with their schedule |
 | critics | two, stacked; joined by `twin` |
 | targets | follow after every `target_update_every` updates by `tau` |
 """
@@ -80,6 +81,8 @@ class SAC(OffPolicy):
         self.dims = math.prod(space.shape) if isinstance(space, spaces.Box) else int(space.n)
         if isinstance(space, spaces.Box):
             bounded(space, cfg.name)
+        elif cfg.noise.kind != "none":
+            raise cfg.noise.reject("kind", f"none, since {setting.spec.id} takes Discrete actions, drawn by the policy")
         critic_net = twins_of(setting)
         actor_outputs = {"actor": Output(2 * self.dims if self.continuous else self.dims, setting.net.policy_gain)}
         width = 1 if self.continuous else self.dims
@@ -111,11 +114,11 @@ class SAC(OffPolicy):
         self.alpha = self.log_alpha.weight.exp()[0]
         if cfg.alpha is not None:
             self.alpha.fill_(cfg.alpha)
-        self.entropy: Tensor | None = None  # [B] of the policy's last update
+        self.entropy: Tensor | None = None  # of the policy's last update, [B] or their mean
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
         """A sample of the policy, or its mode (`tanh` of the mean, or the likeliest choice)."""
-        if explore and self.warming_up(frames):
+        if explore and self.warming_up(frames, len(obs)):
             return Action(uniform(self.spec.action, len(obs), self.rng))
         params = self.actor.infer(obs)
         if not self.continuous:
@@ -125,18 +128,22 @@ class SAC(OffPolicy):
             return Action(np.tanh(mean))
         std = np.exp(log_std.clip(*LOG_STD))
         kind = self.cfg.noise.kind if self.training(len(obs)) else "none"
-        drawn = self.noise(self.rng) if kind == "pink" else self.rng.standard_normal(mean.shape, dtype=np.float32)
+        drawn = self.noise(self.rng)[0] if kind == "pink" else self.rng.standard_normal(mean.shape, dtype=np.float32)
         action = np.tanh(mean + std * drawn)
-        if kind in ("gaussian", "ornstein_uhlenbeck"):
-            action = np.clip(action + self.noise(self.rng), -1, 1)
-        return Action(action)
+        if kind not in ("gaussian", "ornstein_uhlenbeck"):
+            return Action(action)
+        noise, state = self.noise(self.rng, state)
+        return Action(np.clip(action + noise, -1, 1), state=state)
 
     def prepare(self, rollout: Rollout) -> Rollout:
         """Set the schedules."""
         cfg = self.cfg
+        rollout = super().prepare(rollout)
         if cfg.alpha is not None:
             self.alpha.fill_(scheduled(cfg.alpha, cfg.alpha_schedule, rollout.frames, self.total_frames))
-        return super().prepare(rollout)
+        elif cfg.alpha_lr is None:
+            self.alpha_optim.learning_rate = self.optims["actor"].learning_rate
+        return rollout
 
     def update(self, batch: Batch) -> Update:
         """One step of the critics; policy, temperature and targets when they are due."""
@@ -252,12 +259,16 @@ class SAC(OffPolicy):
         self.alpha = self.log_alpha.weight.exp()[0]
 
     def state_dict(self) -> State:
-        """That of `OffPolicy`, temperature and noise."""
+        """That of `OffPolicy`, temperature and noise, and what every update reports of the policy's last one."""
+        reported = (
+            {} if self.entropy is None else {"entropy": self.entropy.mean(), "norm": self.optims["actor"].grad_norm}
+        )
         return {
             **super().state_dict(),
             "log_alpha": self.log_alpha.weight,
             "alpha_optim": self.alpha_optim.state_dict(),
             "noise": self.noise.state_dict(),
+            "reported": reported,
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -268,6 +279,8 @@ class SAC(OffPolicy):
             self.alpha = self.log_alpha.weight.exp()[0]
         self.alpha_optim.load_state_dict(state["alpha_optim"])
         self.noise.load_state_dict(state["noise"])
+        if reported := state.get("reported"):  # older checkpoints have none
+            self.entropy, self.optims["actor"].norm = reported["entropy"], reported["norm"]
 
 
 def twins_of(setting: Setting) -> NetConfig:

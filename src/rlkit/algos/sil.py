@@ -5,10 +5,12 @@ than the critic expects (eq. 1 to 3): `-log pi(a) (R - V)+ + vf/2 ((R - V)+)^2`,
 
 | detail | here |
 |---|---|
-| returns | of the whole episode, as it was played; where it was truncated, bootstrapped with V when it is stored |
+| returns | up to the end of the episode, or to an earlier step that terminated (a lost life) |
+| truncated episodes | bootstrapped with V when they are stored |
 | priorities | `(R - V)+` before the step; new steps the largest so far; alpha 0.6 |
 | importance weights | `(N P)^-beta` over the batch's largest, beta 0.1 |
 | coefficient of the value | `sil.vf_coef` 0.01, as in the paper; it multiplies the half square |
+| bound on the advantage | `sil.clip_advantage`: none, as in the paper; the authors' code has 1 |
 | mean | over the batch as the paper's expectation says; the authors' code divides by the steps with advantage |
 | entropy | none in this part, as in the paper's equations |
 
@@ -73,6 +75,7 @@ class SelfImitation(Algorithm):
 
     def prepare(self, rollout: Rollout) -> Rollout:
         """As the base; the episodes that ended are remembered."""
+        self.metrics = {}
         rollout = self.base.prepare(rollout)
         self.episodes.add(rollout)
         return rollout
@@ -95,7 +98,9 @@ class SelfImitation(Algorithm):
             return update
         base, cfg = self.base, self.cfg
         policy, value, back = base.net.tape(batch.obs)
-        head = losses.sil_head(base.dist, policy, value, batch, losses.SILCoefficients(cfg.coef, cfg.vf_coef))
+        head = losses.sil_head(
+            base.dist, policy, value, batch, losses.SILCoefficients(cfg.coef, cfg.vf_coef, cfg.clip_advantage)
+        )
         back(head.d_policy, head.d_value)
         base.optim.step()
         self.episodes.priorities.update(batch.index.cpu().numpy(), head.stats.pop("advantage").cpu().numpy())

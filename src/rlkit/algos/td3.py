@@ -54,11 +54,13 @@ class TD3(OffPolicy):
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
         """The policy's action, with noise while exploring."""
-        if explore and self.warming_up(frames):
+        if explore and self.warming_up(frames, len(obs)):
             return Action(uniform(self.spec.action, len(obs), self.rng))
         action = np.tanh(self.actor.infer(obs))
-        noisy = explore and self.training(len(obs))
-        return Action(np.clip(action + self.noise(self.rng), -1, 1) if noisy else action)
+        if not explore or not self.training(len(obs)):
+            return Action(action)
+        noise, state = self.noise(self.rng, state)
+        return Action(np.clip(action + noise, -1, 1), state=state)
 
     def update(self, batch: Batch) -> Update:
         """One step of the critics; policy and targets when they are due."""

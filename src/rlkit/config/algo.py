@@ -51,7 +51,9 @@ class AlgoConfig(Checked):
         """
         if critic_net is not None:
             if not self.has_critic:
-                raise ConfigError(f"net@critic_net={critic_net.name}: {self.name} has no critic\n  accepted: null")
+                raise ConfigError(
+                    f"net@critic_net={critic_net.name}: {self.name} has no critic\n  accepted: critic_net=null"
+                )
             self.fits(critic_net, None, memory)
         if net.noisy and not self.takes_noise:
             raise ConfigError(
@@ -66,10 +68,41 @@ class AlgoConfig(Checked):
         if memory.name not in self.memories:
             raise ConfigError(f"memory={memory.name} is not for {self.name}\n  accepted: {' or '.join(self.memories)}")
 
+    def advice_on_net(self, key: str, sees: str) -> str:
+        """What to use as `net` or `net@critic_net`, where another net does not take what is observed.
+
+        Args:
+            key: `net` or `net@critic_net`.
+            sees: what the environment shows, `pictures` or `vectors`.
+        """
+        return f"use {key}={'conv' if sees == 'pictures' else 'mlp'}"
+
+    def without_effect(self) -> None:
+        """Check that no option was given that has no effect beside the others.
+
+        Raises:
+            ConfigError: naming the first, and the option on which it depends.
+        """
+
     def scheduled(self, *keys: str) -> None:
         """Check the schedules of keys that are never negative, once the keys have been checked."""
         for key in keys:
             getattr(self, f"{key}_schedule").check(f"algo.{key}", getattr(self, key), low=0)
+
+
+def idle(cfg: Checked, why: str, *keys: str) -> None:
+    """Refuse keys of a config dataclass that have no effect, unless they have their defaults.
+
+    Args:
+        cfg: the dataclass.
+        why: ends the message.
+        keys: of fields without a default factory.
+    """
+    for key in keys:
+        default = getattr(type(cfg), key)
+        if getattr(cfg, key) != default:
+            shown = "null" if default is None else default
+            raise cfg.reject(key, f"{shown}, the default; another value would have no effect: {why}")
 
 
 @dataclass(kw_only=True)
@@ -95,7 +128,8 @@ class PolicyGradientConfig(AlgoConfig):
     """Weight of the value loss, which is the mean squared error."""
     value_transform: Literal["none", "normalize", "symlog"] = "none"
     """What the critic learns: returns, returns less their running mean over their running deviation, or
-    sign(return) log(1 + |return|)."""
+    sign(return) log(1 + |return|). normalize does not rescale the last layer when the statistics move (it is not
+    PopArt)."""
     max_grad_norm: float | None = 0.5
     """Bound on the norm of the gradient of actor and critic together; null: no clipping."""
     distribution: Literal["auto", "gaussian", "tanh_gaussian", "beta"] = "auto"
@@ -166,6 +200,11 @@ class A2CConfig(PolicyGradientConfig):
         self.whole("n_steps", "nstep")
         self.real("gae_lambda", low=0, high=1)
 
+    def without_effect(self) -> None:
+        """See `AlgoConfig`."""
+        if self.returns != "nstep":
+            idle(self, "algo.returns=nstep alone counts them", "nstep")
+
 
 @dataclass(kw_only=True)
 class SILConfig(Checked):
@@ -186,9 +225,13 @@ class SILConfig(Checked):
     coef: float = 1.0
     """Weight of the self-imitation loss."""
     vf_coef: float = 0.01
-    """Weight of the half square of the value's error within it."""
+    """Weight of the half square of the value's error within it; the authors' code has half of that."""
+    clip_advantage: float | None = None
+    """Bound on the advantage (return less value) in both parts. null: none, as in the paper. The authors' code has 1,
+    with rewards clipped to [-1, 1]."""
 
     def __post_init__(self) -> None:
+        self.real("clip_advantage", above=0)
         self.whole("updates", "batch_size", "buffer_size")
         self.real("alpha", "beta", low=0, high=1)
         self.real("coef", "vf_coef", low=0)

@@ -78,7 +78,8 @@ class EnvConfig(Checked):
     normalize_reward: bool = False
     """Divide training rewards by the running standard deviation of the discounted return. Scores stay unscaled."""
     clip_reward: float | None = None
-    """Clip training rewards, after normalisation, to plus or minus this. Scores stay unclipped."""
+    """Clip training rewards, after normalisation, to plus or minus this. null: to 10 with `normalize_reward`, else not
+    at all; a large number such as 1e9 leaves normalised rewards as they are. Scores stay unclipped."""
     sign_reward: bool = False
     """Take the sign of training rewards. Scores keep the reward itself."""
     atari: AtariConfig = field(default_factory=AtariConfig)

@@ -38,8 +38,9 @@ class ReplayConfig(MemoryConfig):
     """Keep pictures, or the rows of vectors, in a memory-mapped file in the session's folder instead of the working
     memory; needs `save: false`."""
     save: bool = True
-    """Save the contents with every checkpoint. Without them a resumed run begins with an empty memory, and does not
-    equal one that never stopped."""
+    """Save the contents with every checkpoint. Without them a resumed run begins with an empty memory, collects
+    `algo.learning_starts` frames (at least a batch) with its policy before the next update, and does not equal a run
+    that never stopped."""
 
     def __post_init__(self) -> None:
         self.whole("buffer_size", low=2)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from rlkit.config.algo import AlgoConfig
+from rlkit.config.algo import AlgoConfig, idle
 from rlkit.config.checks import Checked, Whole
 from rlkit.config.learning import OptimizerConfig, ScheduleConfig
 from rlkit.config.memory import MemoryConfig, ReplayConfig
-from rlkit.config.net import MLPConfig, NetConfig, RecurrentConfig
+from rlkit.config.net import MLPConfig, NetConfig, RecurrentConfig, SequentialConfig
 from rlkit.errors import ConfigError
 
 
@@ -80,6 +80,11 @@ class ValueExploration(Checked):
         self.epsilon_schedule.check("algo.exploration.epsilon", self.epsilon, low=0, high=1)
         self.temperature_schedule.check("algo.exploration.temperature", self.temperature, low=0)
 
+    def without_effect(self) -> None:
+        """See `AlgoConfig`."""
+        if self.kind != "boltzmann":
+            idle(self, "algo.exploration.kind=boltzmann alone has a temperature", "temperature")
+
 
 @dataclass(kw_only=True)
 class DQNConfig(OffPolicyConfig):
@@ -120,6 +125,16 @@ class DQNConfig(OffPolicyConfig):
         self.real("v_min", "v_max")
         if self.v_min >= self.v_max:
             raise self.reject("v_max", f"more than algo.v_min={self.v_min:g}")
+
+    def without_effect(self) -> None:
+        """See `AlgoConfig`."""
+        self.exploration.without_effect()
+        if self.distribution == "none":
+            idle(self, "algo.distribution=categorical or quantile have them", "atoms")
+        else:
+            idle(self, f"algo.distribution={self.distribution} has a loss of its own", "loss")
+        if self.distribution != "categorical":
+            idle(self, "algo.distribution=categorical alone has them", "v_min", "v_max")
 
     def fits(self, net: NetConfig, critic_net: NetConfig | None, memory: MemoryConfig) -> None:
         """See `AlgoConfig`; sequences are drawn evenly, and their returns have one step."""
@@ -166,6 +181,10 @@ class SARSAConfig(AlgoConfig):
         if self.exploration.repeat_exponent is not None:
             raise self.exploration.reject("repeat_exponent", "null, in SARSA, which draws the next action afresh")
 
+    def without_effect(self) -> None:
+        """See `AlgoConfig`."""
+        self.exploration.without_effect()
+
 
 @dataclass(kw_only=True)
 class NoiseConfig(Checked):
@@ -174,8 +193,9 @@ class NoiseConfig(Checked):
     prefix = "algo.noise."
 
     kind: Literal["none", "gaussian", "ornstein_uhlenbeck", "pink"] = "none"
-    """gaussian: fresh at every step. ornstein_uhlenbeck: pulled back to 0 by a share `theta` a step (Lillicrap et al.
-    2016, arXiv:1509.02971). pink: power falls with frequency (Eberhard et al. 2023)."""
+    """gaussian: fresh at every step. ornstein_uhlenbeck: begins each episode at 0, and is pulled back to 0 by a share
+    `theta` a step (Lillicrap et al. 2016, arXiv:1509.02971). pink: power falls with frequency (Eberhard et al. 2023);
+    it does not begin anew with an episode."""
     std: float = 0.1
     """Standard deviation; of ornstein_uhlenbeck, of the change in a step. SAC's pink noise has 1, inside of tanh."""
     theta: float = 0.15
@@ -184,6 +204,13 @@ class NoiseConfig(Checked):
     def __post_init__(self) -> None:
         self.real("std", low=0)
         self.real("theta", low=0, high=1)
+
+    def without_effect(self) -> None:
+        """See `AlgoConfig`."""
+        if self.kind == "none":
+            idle(self, "algo.noise.kind=none", "std")
+        if self.kind != "ornstein_uhlenbeck":
+            idle(self, "algo.noise.kind=ornstein_uhlenbeck alone has it", "theta")
 
 
 @dataclass(kw_only=True)
@@ -203,7 +230,7 @@ class SACConfig(OffPolicyConfig):
     alpha_init: float = 1.0
     """First value of a learnt temperature."""
     alpha_lr: float | None = None
-    """Learning rate of the temperature; null: as the networks'."""
+    """Learning rate of the temperature, constant; null: that of the networks, with its schedule."""
     alpha_min: float = 1e-5
     """Lowest temperature that is learnt."""
     alpha_max: float = 1e3
@@ -218,7 +245,7 @@ class SACConfig(OffPolicyConfig):
     policy_delay: Whole = 1
     """Updates of the critics for one of policy and temperature."""
     noise: NoiseConfig = field(default_factory=NoiseConfig)
-    """Noise added to the policy's own while exploring; pink takes the place of the policy's."""
+    """Noise added to the policy's own while exploring, of continuous actions; pink takes the place of the policy's."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -234,6 +261,15 @@ class SACConfig(OffPolicyConfig):
         elif self.alpha_schedule.kind != "constant":
             raise self.reject("alpha", "a number together with algo.alpha_schedule; a learnt temperature has none")
 
+    def without_effect(self) -> None:
+        """See `AlgoConfig`."""
+        self.noise.without_effect()
+        if self.noise.kind == "pink":
+            idle(self.noise, "pink noise takes the place of the policy's own, whose deviation is learnt", "std")
+        if self.alpha is not None:
+            keys = ("alpha_init", "alpha_lr", "alpha_min", "alpha_max", "alpha_loss", "target_entropy")
+            idle(self, f"algo.alpha={self.alpha:g} is not learnt; algo.alpha=null is", *keys)
+
 
 @dataclass(kw_only=True)
 class CrossQConfig(SACConfig):
@@ -248,11 +284,34 @@ class CrossQConfig(SACConfig):
         """See `AlgoConfig`; without batch renormalisation the critics would have nothing in the targets' place."""
         super().fits(net, critic_net, memory)
         critic = critic_net or net
-        if critic_net is not None and isinstance(critic, MLPConfig) and not critic.batch_renorm:
+        if not renormalised(critic):
             raise ConfigError(
-                f"net@critic_net={critic.name}: crossq needs batch renormalisation in its critics\n"
-                "  accepted: net@critic_net=crossq_critic, or critic_net.batch_renorm=true"
+                f"crossq needs batch renormalisation in its critics, whose net is {critic.name} without it\n"
+                f"  vectors: {RENORMALISED['vectors']}\n  pictures: {RENORMALISED['pictures']}"
             )
+
+    def advice_on_net(self, key: str, sees: str) -> str:
+        """See `AlgoConfig`."""
+        return RENORMALISED[sees] if key == "net@critic_net" else super().advice_on_net(key, sees)
+
+    def without_effect(self) -> None:
+        """See `AlgoConfig`."""
+        super().without_effect()
+        idle(self, "crossq has no target networks", "tau", "target_update_every")
+
+
+RENORMALISED = {
+    "vectors": "use net@critic_net=crossq_critic, or net@critic_net=mlp critic_net.batch_renorm=true",
+    "pictures": "use net@critic_net=crossq_conv, or algo=sac, which needs none",
+}
+"""Critics for CrossQ, by what the environment observes."""
+
+
+def renormalised(net: NetConfig) -> bool:
+    """Whether a network has batch renormalisation."""
+    if isinstance(net, SequentialConfig):
+        return any(layer.type == "batch_renorm" for layer in net.layers)
+    return isinstance(net, MLPConfig) and net.batch_renorm
 
 
 @dataclass(kw_only=True)
@@ -277,3 +336,7 @@ class TD3Config(OffPolicyConfig):
         super().__post_init__()
         self.whole("policy_delay")
         self.real("target_noise", "target_noise_clip", low=0)
+
+    def without_effect(self) -> None:
+        """See `AlgoConfig`."""
+        self.noise.without_effect()

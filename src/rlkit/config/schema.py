@@ -132,12 +132,14 @@ def opened(overrides: Sequence[str]) -> list[str]:
     return [f"++{o}" if o.startswith("env.kwargs") else o for o in overrides]
 
 
-def to_config(cfg: DictConfig) -> run.RunConfig:
-    """A composed Hydra config as checked dataclasses."""
+def to_config(cfg: DictConfig, *, saved: bool = False) -> run.RunConfig:
+    """A composed Hydra config as checked dataclasses; that of a `saved` run may hold options that have no effect."""
     complaints.reject_unknown(cfg)
     complaints.reject_missing(cfg)
     config = OmegaConf.to_object(cfg)
     assert isinstance(config, run.RunConfig)
+    if not saved:
+        config.algo.without_effect()
     return config
 
 
@@ -182,7 +184,7 @@ def _from_file(path: Path, overrides: Sequence[str]) -> run.RunConfig:
         if key in GROUPS and not isinstance(override.value(), dict):
             raise ConfigError(f"{key}={override.value()}: a saved run keeps its {key}; start a new run to change it")
         OmegaConf.update(cfg, key, override.value(), force_add=False)
-    return to_config(cfg)
+    return to_config(cfg, saved=True)
 
 
 def _first(*values: Any) -> Any:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from rlkit.types import Array, Floats, State
 
 EPSILON = 1e-8
+REWARD_PRIOR = 1e-4
+"""Rows for which a variance of 1 counts in the statistics of rewards, as in Gymnasium and Stable-Baselines3."""
+REWARD_BOUND = 10.0
+"""Bound on a normalised reward where the config gives none, as in Stable-Baselines3."""
 
 
 def bounded(x: Array, bound: float) -> Array:
@@ -62,13 +66,15 @@ class RewardTransform:
     """Scales training rewards by the deviation of the running discounted return, then clips or takes the sign.
 
     The return is that of each environment, `G <- gamma G + r`, begun anew with each episode; its variance is over all
-    environments and steps. The mean is left where it is: subtracting it would change what is optimal.
+    environments and steps. The mean is left where it is: subtracting it would change what is optimal. The variance
+    begins at 1, and a normalised reward is clipped: the first returns may be equal, and say nothing about the scale.
     """
 
     def __init__(self, cfg: EnvConfig, num_envs: int, gamma: float) -> None:
-        self.normalize, self.clip, self.sign, self.gamma = cfg.normalize_reward, cfg.clip_reward, cfg.sign_reward, gamma
+        self.normalize, self.sign, self.gamma = cfg.normalize_reward, cfg.sign_reward, gamma
+        self.clip = REWARD_BOUND if cfg.clip_reward is None and cfg.normalize_reward else cfg.clip_reward
         self.on = self.normalize or self.sign or self.clip is not None
-        self.moments = RunningMoments(())
+        self.moments = RunningMoments((), REWARD_PRIOR)
         self.returns = np.zeros(num_envs)
 
     def __call__(self, reward: Floats, cut: Array) -> Floats:
@@ -86,6 +92,10 @@ class RewardTransform:
         if self.clip is not None:
             reward = bounded(reward, self.clip)
         return reward
+
+    def restart(self) -> None:
+        """Begin the running returns anew, where new episodes begin before the old ones ended."""
+        self.returns[:] = 0
 
     def state_dict(self) -> State:
         """The statistics and the running returns."""

@@ -105,6 +105,7 @@ class VectorEnv:
         self.episode += self.lengths > 0
         self.returns[:] = 0
         self.lengths[:] = 0
+        self.valued.restart()
         self.actions.clear()
         if len(rows := self.since.nonzero()[0]):
             self._show(self._begin(rows, seeding=True))
@@ -222,6 +223,7 @@ class VectorEnv:
             self.episode += 1
             self.returns[:] = 0
             self.lengths[:] = 0
+            self.valued.restart()
             self.actions = []
             self.raw = self._begin(np.arange(self.num_envs), seeding=True)
         self.obs = self.seen(self.raw)

@@ -161,6 +161,7 @@ class SILCoefficients(NamedTuple):
 
     whole: float
     vf: float
+    bound: float | None = None
 
 
 def sil_loss(
@@ -168,7 +169,9 @@ def sil_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Self-imitation (Oh et al. 2018, arXiv:1806.05635, eq. 1 to 3).
 
-    `whole * mean(w (-log pi(a) (R - V)+ + vf/2 ((R - V)+)^2))`; the policy's part does not move V.
+    `whole * mean(w (-log pi(a) (R - V)+ + vf/2 ((R - V)+)^2))`; the policy's part does not move V. With a `bound`,
+    `(R - V)+` is at most that in the policy's part, and so is the gradient of the value's part (its square becomes
+    linear beyond the bound), as in the authors' code.
 
     Args:
         dist: the policy's distribution.
@@ -178,22 +181,24 @@ def sil_loss(
         c: the coefficients.
 
     Returns:
-        The loss, a scalar with gradient, and what is worth logging; `advantage [B]` is `(R - V)+`.
+        The loss, a scalar with gradient, and what is worth logging; `advantage [B]` is `(R - V)+`, bounded.
     """
     gain = (batch.ret - value).clamp(min=0)
-    policy_loss = -(batch.weight * gain.detach() * dist.log_prob(policy, batch.action)).mean()
-    value_loss = 0.5 * (batch.weight * gain.square()).mean()
-    return c.whole * (policy_loss + c.vf * value_loss), _sil_stats(policy_loss, value_loss, gain)
+    bounded = gain.detach().clamp(0, c.bound)
+    policy_loss = -(batch.weight * bounded * dist.log_prob(policy, batch.action)).mean()
+    value_loss = (batch.weight * bounded * (gain - 0.5 * bounded)).mean()
+    return c.whole * (policy_loss + c.vf * value_loss), _sil_stats(policy_loss, value_loss, bounded)
 
 
 def sil_head(dist: Distribution, policy: Tensor, value: Tensor, batch: Batch, c: SILCoefficients) -> Head:
     """The gradient of `sil_loss` at its outputs, in closed form."""
     log_prob, back = dist.tape(policy, batch.action)
     gain = (batch.ret - value).clamp(min=0)
-    weighted = batch.weight * gain
-    policy_loss, value_loss = -(weighted * log_prob).mean(), 0.5 * (weighted * gain).mean()
+    bounded = gain.clamp(0, c.bound)
+    weighted = batch.weight * bounded
+    policy_loss, value_loss = -(weighted * log_prob).mean(), (weighted * (gain - 0.5 * bounded)).mean()
     scale = -c.whole / len(value)
-    return Head(back(weighted * scale, 0.0), weighted * (scale * c.vf), _sil_stats(policy_loss, value_loss, gain))
+    return Head(back(weighted * scale, 0.0), weighted * (scale * c.vf), _sil_stats(policy_loss, value_loss, bounded))
 
 
 def _sil_stats(policy_loss: Tensor, value_loss: Tensor, gain: Tensor) -> dict[str, Tensor]:

@@ -17,6 +17,10 @@ PINK_STEPS = 1024
 class Noise:
     """Noise `[N, A]` at every call, in units of the action scaled to [-1, 1].
 
+    The level of Ornstein-Uhlenbeck noise is an argument and a result, as a recurrent state is: who calls carries it
+    from step to step, and begins every episode with 0 (Lillicrap et al. 2016, algorithm 1). Pink noise does not end
+    with an episode: its stretches of 1024 steps follow each other, as in the authors' code.
+
     Args:
         cfg: its kind and size.
         num_envs: N.
@@ -25,34 +29,33 @@ class Noise:
 
     def __init__(self, cfg: NoiseConfig, num_envs: int, dims: int) -> None:
         self.cfg, self.shape = cfg, (num_envs, dims)
-        self.level = np.zeros(self.shape, np.float32)
         self.stretch = np.zeros((0, *self.shape), np.float32)
         self.at = 0
 
-    def __call__(self, rng: np.random.Generator) -> Floats:
-        """The next."""
+    def __call__(self, rng: np.random.Generator, level: Floats | None = None) -> tuple[Floats, Floats | None]:
+        """The next noise, and the level `[N, A]` where the kind has one; a level of None is 0."""
         cfg = self.cfg
         if cfg.kind == "none":
-            return np.zeros(self.shape, np.float32)
+            return np.zeros(self.shape, np.float32), None
         if cfg.kind == "pink":
             if self.at == len(self.stretch):
                 self.stretch, self.at = pink((PINK_STEPS, *self.shape), rng), 0
             self.at += 1
             drawn: Floats = np.float32(cfg.std) * self.stretch[self.at - 1]
-            return drawn
+            return drawn, None
         fresh: Floats = np.float32(cfg.std) * rng.standard_normal(self.shape, dtype=np.float32)
         if cfg.kind == "gaussian":
-            return fresh
-        self.level = self.level * np.float32(1 - cfg.theta) + fresh
-        return self.level
+            return fresh, None
+        level = fresh if level is None else level * np.float32(1 - cfg.theta) + fresh
+        return level, level
 
     def state_dict(self) -> State:
-        """Where the streams are."""
-        return {"level": self.level, "stretch": self.stretch, "at": self.at}
+        """Where the stretch of pink noise is."""
+        return {"stretch": self.stretch, "at": self.at}
 
     def load_state_dict(self, state: State) -> None:
         """Take up the state of `state_dict`."""
-        self.level, self.stretch, self.at = state["level"].copy(), state["stretch"].copy(), state["at"]
+        self.stretch, self.at = state["stretch"].copy(), state["at"]
 
 
 def pink(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:

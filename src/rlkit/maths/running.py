@@ -11,12 +11,17 @@ if TYPE_CHECKING:
 
 
 class RunningMoments:
-    """Mean and variance of all rows seen so far, merged batch by batch in float64 (Chan et al. 1979)."""
+    """Mean and variance of all rows seen so far, merged batch by batch in float64 (Chan et al. 1979).
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.count = 0
+    Args:
+        shape: of a row.
+        prior: weight of a mean of 0 and a variance of 1 that were seen before anything else, in rows.
+    """
+
+    def __init__(self, shape: tuple[int, ...], prior: float = 0) -> None:
+        self.count: float = prior
         self.mean: Array = np.zeros(shape)
-        self.squares: Array = np.zeros(shape)  # sum of squared deviations from the mean
+        self.squares: Array = np.full(shape, float(prior))  # sum of squared deviations from the mean
 
     def update(self, rows: Array) -> None:
         """Take in rows `[B, *shape]`."""

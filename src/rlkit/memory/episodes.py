@@ -50,11 +50,13 @@ class Trail:
         """Take up the state of `state_dict`."""
         self.fields = {name: held.copy() for name, held in state["fields"].items()}
         self.length = len(next(iter(self.fields.values()), ()))
+        if self.fields and "terminated" not in self.fields:  # older checkpoints
+            self.fields["terminated"] = np.zeros(self.fields["reward"].shape, np.bool_)
         self.start = state["start"].copy()
 
 
 class EpisodeMemory:
-    """Steps of finished episodes: observation, action, and the discounted return of all that followed.
+    """Steps of finished episodes: observation, action, and the discounted return of what followed.
 
     Args:
         capacity: steps held; the oldest make room.
@@ -74,17 +76,18 @@ class EpisodeMemory:
     def add(self, rollout: Rollout) -> None:
         """Take in a rollout: the episodes that end in it become steps to learn from.
 
+        A step that terminated without ending the episode, as a lost life does, ends the return of the steps before it.
         A truncated episode's return is bootstrapped with `next_value [T, N]`, V of the true successors.
         """
-        names = ("action", "reward")
+        names = ("action", "reward", "terminated")
         self.trail.extend({"obs": rollout.obs[:-1], **{name: rollout.fields[name] for name in names}})
         offset = self.trail.length - rollout.steps
         for t, n in zip(rollout.cut_t.tolist(), rollout.cut_n.tolist(), strict=True):
             episode = self.trail.take(n, offset + t + 1)
-            reward = episode.pop("reward")[:, None].copy()
-            if not rollout.fields["terminated"][t, n]:
+            reward, terminated = episode.pop("reward")[:, None].copy(), episode.pop("terminated")[:, None]
+            if not terminated[-1]:
                 reward[-1] += self.gamma * rollout.fields["next_value"][t, n]
-            episode["ret"] = reverse_scan(reward, np.full_like(reward, self.gamma))[:, 0]
+            episode["ret"] = reverse_scan(reward, np.float32(self.gamma) * ~terminated)[:, 0]
             self._store(episode)
 
     def _store(self, episode: dict[str, Array]) -> None:

@@ -119,6 +119,11 @@ class ReplayMemory:
         return np.memmap(self.path, dtype, "w+", shape=shape)
 
     @property
+    def taken(self) -> int:
+        """Transitions that were added so far, those that have made room for others included."""
+        return self.written * self.num_envs
+
+    @property
     def rows(self) -> int:
         """Transitions that can be drawn."""
         return (self.written - self.first) * self.num_envs

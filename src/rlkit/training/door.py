@@ -35,9 +35,10 @@ def check(config: RunConfig) -> RunConfig:
     config = config.settled(pictures)
     check_actions(config, spec, pictures)
     for key, net in (("net", config.net), ("net@critic_net", config.critic_net)):
-        sees, takes = ("pictures", "conv") if pictures else ("vectors", "mlp")
+        sees = "pictures" if pictures else "vectors"
         if net is not None and sees not in net.sees:
-            raise ConfigError(f"{key}={net.name}: {spec.id} observes {sees}\n  use {key}={takes}")
+            advice = config.algo.advice_on_net(key, sees)
+            raise ConfigError(f"{key}={net.name}: {spec.id} observes {sees}\n  {advice}")
     if config.env.normalize_obs and pictures:
         raise ConfigError(
             f"env.normalize_obs=true: {spec.id} observes pictures, which are divided by 255\n  accepted: false"

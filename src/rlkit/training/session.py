@@ -312,7 +312,7 @@ class Session:
             self.watcher.progress(self._progress())
 
     def _log(self) -> None:
-        learning = {f"train/{name}": None if v is None else float(v) for name, v in self.reporting.report().items()}
+        learning = {f"train/{name}": value for name, value in self._reported().items()}
         for name, value in learning.items():
             if value is not None and not math.isfinite(value):
                 raise self._diverged(f"{name} is {value}")
@@ -334,6 +334,10 @@ class Session:
                 "split": self.phases.split(),
             }
         )
+
+    def _reported(self) -> dict[str, float | None]:
+        """The metrics of the latest update that has any."""
+        return {name: None if v is None else float(v) for name, v in self.reporting.report().items()}
 
     def _film(self) -> None:
         """Record an episode. Video failures are logged, not raised."""
@@ -432,6 +436,7 @@ class Session:
                 "random_return": None if math.isnan(self.random_return) else self.random_return,
                 "phases": asdict(self.phases),
                 "wall_seconds": self._wall_seconds(),
+                "reporting": self._reported(),
             },
         }
         checkpoint.save(self.folder.checkpoints, self.frames, self.algo.weights(), parts, self.config.checkpoint.keep)
@@ -457,6 +462,7 @@ class Session:
         random_return = mine.get("random_return")
         self.random_return = math.nan if random_return is None else random_return
         self.phases, self.seconds_before = Phases(**mine["phases"]), mine["wall_seconds"]
+        self.reporting = Update(mine.get("reporting", {}))  # older checkpoints have none
 
     # What is told of it.
 
