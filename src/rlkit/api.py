@@ -56,7 +56,14 @@ def train(config: RunConfig, *, quiet: bool = False) -> Result:
         RlkitError: something to mend: the environment, the folder, a seed that failed.
         KeyboardInterrupt: Ctrl-C; the state was saved and `rlkit resume` goes on from it.
     """
-    from rlkit.results.console import log_to_stderr
+    from rlkit.results.logs import borrowed_log
+
+    with borrowed_log():
+        return _train(config, quiet)
+
+
+def _train(config: RunConfig, quiet: bool) -> Result:
+    from rlkit.results.logs import log_to_stderr
     from rlkit.results.plots import plot_trial
     from rlkit.training.door import check
     from rlkit.training.trial import create, run_trial

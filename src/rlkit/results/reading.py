@@ -11,8 +11,9 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import yaml
 
@@ -27,7 +28,7 @@ MAX_YAML_NODES = 20_000
 
 
 @contextlib.contextmanager
-def plain_file(path: Path) -> Iterator[BinaryIO]:
+def plain_file(path: Path) -> Iterator[BufferedReader]:
     """A plain file, open for reading.
 
     Raises:

@@ -163,10 +163,16 @@ def load(run: str | Path, *, seed: int | None = None) -> Agent:
             raise RunFolderError(f"{run} is no session's folder\n  these are named session_<seed>")
         seed = int(number) if name.startswith("session_") else config.seed
     session = folder.session(seed)
-    path = checkpoint.newest(session.checkpoints, acting=True)
+    return checkpoint.restored(session.checkpoints, lambda path: _loaded(folder, config, seed, path), acting=True)
+
+
+def _loaded(folder: RunFolder, config: RunConfig, seed: int, path: Path | None) -> Agent:
+    """The agent of a checkpoint."""
     if path is None:
         seeds = ", ".join(sorted(p.name.removeprefix("session_") for p in folder.path.glob("session_*")))
-        raise RunFolderError(f"{session.path} has no checkpoint yet\n  sessions of this run: {seeds or 'none'}")
+        raise RunFolderError(
+            f"{folder.session(seed).path} has no checkpoint yet\n  sessions of this run: {seeds or 'none'}"
+        )
     try:
         device = prepare_process(config)
     except ConfigError:
@@ -176,9 +182,14 @@ def load(run: str | Path, *, seed: int | None = None) -> Agent:
     backend, spec, _ = make(dataclasses.replace(config.env, vectorization="auto"), 1)
     backend.close()
     algo = build(config, seed, spec, device)
-    algo.load_weights(checkpoint.load_weights(path))
     seen = ObservationTransform(config.env, spec.observation.shape or ())
-    seen.load_state_dict(checkpoint.load_parts(path, {"envs"})["envs"]["observations"])
+    with checkpoint.restoring(path):
+        weights = checkpoint.load_weights(path)
+        checkpoint.check_weights(weights, algo.weights())
+        statistics = checkpoint.load_parts(path, {"envs"})["envs"]["observations"]
+        checkpoint.check_form(statistics, seen.state_dict(), "envs.observations")
+        algo.load_weights(weights)
+        seen.load_state_dict(statistics)
     return Agent(config, seed, int(path.name), algo, seen)
 
 

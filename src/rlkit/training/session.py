@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Sequence
@@ -20,7 +21,10 @@ from rlkit.envs.make import make
 from rlkit.envs.vector import VectorEnv
 from rlkit.errors import CheckpointError, DivergedError, EnvError, RunFolderError
 from rlkit.memory import build as memory
-from rlkit.results.folder import JsonLines, SessionFolder, read_json, read_rows, write_json, writing
+from rlkit.results.folder import JsonLines, SessionFolder, write_json, writing
+from rlkit.results.lines import read_evals
+from rlkit.results.lock import alone
+from rlkit.results.reading import read_result
 from rlkit.results.summary import session_result
 from rlkit.results.tensorboard import EventLog
 from rlkit.training import agent, checkpoint
@@ -36,6 +40,9 @@ if TYPE_CHECKING:
     from rlkit.types import Rollout, State
 
 WATCH_SECONDS = 0.2
+WAIT_SECONDS = 60.0
+"""How long a session waits for another process that still writes to its folder: one whose parent was killed, which
+saves and ends."""
 
 
 def run_session(
@@ -68,24 +75,37 @@ def run_session(
         EnvError: the environment cannot be made, or breaks its contract.
         RunFolderError: the folder cannot be written.
     """
-    if folder.result.exists():
-        result = read_json(folder.result)
-        if result["status"] == "pruned" or (result["status"] == "complete" and result["frames"] >= config.frames):
-            return result
-    session = Session(config, seed, folder, watcher, judge, stop or StopSignal(), started or time.perf_counter())
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # what diverges is noticed and named below
-            return session.run()
-    except Exception as error:
-        with contextlib.suppress(RunFolderError):  # the disk may be what failed
-            session.finish("diverged" if isinstance(error, DivergedError) else "failed")
-        raise
-    finally:
+    with writing(folder.path):
+        folder.path.mkdir(parents=True, exist_ok=True)
+    with alone(folder.path, "trained", wait_seconds=WAIT_SECONDS):
+        if folder.result.exists():
+            result = read_result(folder.result)
+            if result["status"] == "pruned" or (result["status"] == "complete" and result["frames"] >= config.frames):
+                return result
+        begin = functools.partial(
+            Session, config, seed, folder, watcher, judge, stop or StopSignal(), started or time.perf_counter()
+        )
+        session = checkpoint.restored(folder.checkpoints, begin)
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # what diverges is noticed and named below
+                result = session.run()
+        except BaseException as error:
+            with contextlib.suppress(RunFolderError):  # the disk may be what failed
+                if isinstance(error, Exception):
+                    session.finish("diverged" if isinstance(error, DivergedError) else "failed")
+            with contextlib.suppress(RunFolderError):
+                session.close()
+            raise
         session.close()
+        return result
 
 
 class Session:
-    """Everything that one session holds; see `run_session` for the arguments."""
+    """Everything that one session holds; see `run_session` for the arguments.
+
+    Args:
+        newest: the checkpoint to continue from; None begins anew.
+    """
 
     def __init__(
         self,
@@ -96,6 +116,7 @@ class Session:
         judge: Judge | None,
         stop: StopSignal,
         started: float,
+        newest: Path | None,
     ) -> None:
         self.config, self.seed, self.folder = config, seed, folder
         self.watcher, self.judge, self.stop, self.started = watcher, judge, stop, started
@@ -106,8 +127,7 @@ class Session:
         shared = config.seeds > 1 or config.trial.storage is not None  # with other seeds, or with other trials
         self.env_threads = config.threads if shared else available_cores()
         seeding.seed_globals(seed)
-        newest = checkpoint.newest(folder.checkpoints)
-        saved = None if newest is None else checkpoint.load_parts(newest)
+        saved = None if newest is None else self._read(newest)
         made = make(
             config.env,
             config.num_envs,
@@ -144,10 +164,14 @@ class Session:
         self.watched_at = 0.0
 
         if newest is not None and saved is not None:
-            self._load(newest, saved)
+            try:
+                self._load(newest, saved)
+            except CheckpointError:
+                self.envs.close()
+                self.evaluator.close()
+                raise
+            del saved  # the arrays of its files
             logger.info("seed {}: continuing from {:,} frames", seed, self.frames)
-        with writing(folder.path):
-            folder.path.mkdir(parents=True, exist_ok=True)
         keep = None if newest is None else self.frames
         self.metrics_file = JsonLines(folder.metrics, keep_until=keep)
         self.eval_file = JsonLines(folder.eval, keep_until=keep)
@@ -289,7 +313,7 @@ class Session:
             env_id=self.spec.id,
             frames=self.frames,
             final=final,
-            evals=read_rows(self.folder.eval),
+            evals=read_evals(self.folder.eval),
             train_return=_mean(self.envs.recent_returns),
             random_return=self.random_return,
             fps=self._fps(),
@@ -304,9 +328,10 @@ class Session:
         return result
 
     def close(self) -> None:
-        """Close files and environments."""
-        for part in (self.metrics_file, self.eval_file, self.timing_file, self.events, self.envs, self.evaluator):
-            part.close()
+        """Close files and environments, all of them even where one of them fails to."""
+        with contextlib.ExitStack() as parts:
+            for part in (self.metrics_file, self.eval_file, self.timing_file, self.events, self.envs, self.evaluator):
+                parts.callback(part.close)
 
     # State: a checkpoint is the sum of its parts.
 
@@ -335,22 +360,44 @@ class Session:
         checkpoint.save(self.folder.checkpoints, self.frames, self.algo.weights(), parts, self.config.checkpoint.keep)
         self.checkpoint_frames = self.frames
 
-    def _load(self, path: Path, parts: dict[str, State]) -> None:
+    def _read(self, path: Path) -> dict[str, State]:
+        """The parts of a checkpoint, all of them there."""
+        parts = checkpoint.load_parts(path)
         if missing := {"algo", "memory", "envs", "collector", "streams", "session"} - set(parts):
             raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}: it is no checkpoint of a session")
-        self.algo.load_weights(checkpoint.load_weights(path))
-        self.algo.load_state_dict(parts["algo"])
-        self.memory.load_state_dict(parts["memory"])
-        self.envs.load_state_dict(parts["envs"])
-        self.collector.load_state_dict(parts["collector"])
-        seeding.set_generator_state(self.algo.rng, parts["streams"]["acting"])
-        seeding.set_generator_state(self.minibatches, parts["streams"]["minibatches"])
-        seeding.set_globals_state(parts["streams"]["globals"])
-        mine = parts["session"]
-        self.frames = self.checkpoint_frames = mine["frames"]
-        self.updates = mine["updates"]
-        self.last_eval = math.nan if mine["last_eval"] is None else mine["last_eval"]
-        self.phases, self.seconds_before = Phases(**mine["phases"]), mine["wall_seconds"]
+        with checkpoint.restoring(path):
+            checkpoint.check_form(parts["session"], {"frames": 0, "updates": 0, "wall_seconds": 0.0}, "session")
+            checkpoint.check_form(parts["envs"]["backend"], "sync", "envs.backend")
+            if parts["session"]["frames"] != int(path.name):
+                raise ValueError(f"it is of {parts['session']['frames']} frames")
+        return parts
+
+    def _load(self, path: Path, parts: dict[str, State]) -> None:
+        """Take up the state of a checkpoint.
+
+        Raises:
+            CheckpointError: it does not have the form of this run's state.
+        """
+        with checkpoint.restoring(path):
+            weights = checkpoint.load_weights(path)
+            checkpoint.check_weights(weights, self.algo.weights())
+            checkpoint.check_form(parts["algo"], self.algo.state_dict(), "algo")
+            checkpoint.check_form(parts["memory"], self.memory.state_dict(), "memory", rows=True)
+            mine, envs = parts["session"], {**self.envs.state_dict()}
+            del envs["actions"]  # there are none yet
+            checkpoint.check_form(parts["envs"], envs, "envs")
+            self.algo.load_weights(weights)
+            self.algo.load_state_dict(parts["algo"])
+            self.memory.load_state_dict(parts["memory"])
+            self.envs.load_state_dict(parts["envs"])
+            self.collector.load_state_dict(parts["collector"])
+            seeding.set_generator_state(self.algo.rng, parts["streams"]["acting"])
+            seeding.set_generator_state(self.minibatches, parts["streams"]["minibatches"])
+            seeding.set_globals_state(parts["streams"]["globals"])
+            self.frames = self.checkpoint_frames = mine["frames"]
+            self.updates = mine["updates"]
+            self.last_eval = math.nan if mine["last_eval"] is None else float(mine["last_eval"])
+            self.phases, self.seconds_before = Phases(**mine["phases"]), float(mine["wall_seconds"])
 
     # What is told of it.
 

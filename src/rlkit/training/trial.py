@@ -21,9 +21,11 @@ from rlkit.config.schema import to_yaml
 from rlkit.cores import available_cores
 from rlkit.errors import RlkitError, RunFolderError
 from rlkit.results.console import Display, log_to
-from rlkit.results.folder import SCHEMA, RunFolder, config_hash, read_json, read_rows, write_json, write_text
+from rlkit.results.folder import SCHEMA, RunFolder, config_hash, read_json, write_json, write_text
+from rlkit.results.lines import read_evals
 from rlkit.results.lock import alone
 from rlkit.results.provenance import provenance
+from rlkit.results.reading import read_result
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.panel import Panel
 from rlkit.training.progress import Judge, Progress
@@ -115,7 +117,7 @@ def _conclude(config: RunConfig, folder: RunFolder, failures: dict[int, Failure]
     """Write the trial's result from the sessions that reached the budget, were pruned, or were stopped."""
     from rlkit.results.summary import trial_result
 
-    found = {s: read_json(folder.session(s).result) for s in config.seed_list if folder.session(s).result.exists()}
+    found = {s: read_result(folder.session(s).result) for s in config.seed_list if folder.session(s).result.exists()}
     whole = [
         s
         for s, r in found.items()
@@ -134,7 +136,7 @@ def _conclude(config: RunConfig, folder: RunFolder, failures: dict[int, Failure]
     _set_status(folder, status)
     if not shown:
         return {"status": status}
-    evals = [read_rows(folder.session(s).eval) for s in shown]
+    evals = [read_evals(folder.session(s).eval) for s in shown]
     result = {**trial_result(config, status, [found[s] for s in shown], evals), "status": status}
     write_json(folder.result, result)
     return result
@@ -248,6 +250,7 @@ class _Worker:
             self.process = subprocess.Popen(
                 [
                     sys.executable,
+                    "-P",  # a file of the working directory hides no module: it comes last in PYTHONPATH
                     "-m",
                     "rlkit.training.worker",
                     str(folder.path),
