@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,12 @@ def _train(config: RunConfig, quiet: bool) -> Result:
 
 
 def evaluate(
-    run: str | Path, *, episodes: int | None = None, deterministic: bool | None = None, seed: int | None = None
+    run: str | Path,
+    *,
+    episodes: int | None = None,
+    deterministic: bool | None = None,
+    seed: int | None = None,
+    trust: Collection[str] = (),
 ) -> Score:
     """Score a trained agent on evaluation seeds.
 
@@ -95,11 +101,12 @@ def evaluate(
         episodes: how many; by default `eval.episodes` of the run.
         deterministic: the policy's mode or samples; by default `eval.deterministic` of the run.
         seed: which session; by default the one that `run` names, else the first.
+        trust: modules that a run of the Hub may have imported; see `load`.
     """
     from rlkit.training.agent import load
     from rlkit.training.evaluate import Evaluator
 
-    agent = load(run, seed=seed)
+    agent = load(run, seed=seed, trust=trust)
     config = agent.config
     evaluator = Evaluator(config.env, agent.seed, agent.seen, config.threads)
     try:

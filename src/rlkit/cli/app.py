@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import io
 import itertools
 import os
 import sys
@@ -120,7 +122,27 @@ def dispatch(arguments: Sequence[str]) -> int:
         raise RlkitError(
             f"unknown command {first!r}{hint}\n  commands: {', '.join(verbs.VERBS)}; or key=value overrides"
         )
+    if first.startswith(("-sc", "--shell-completion")):
+        from rlkit.cli.completion import offered
+
+        words = offered(os.environ.get("COMP_LINE", ""))
+        if words is not None:
+            print("\n".join(words))
+            return DONE
+    if {"--cfg", "-c", "--info", "-i"} & {word.partition("=")[0] for word in arguments}:
+        return _shown(arguments)
     return _hydra(arguments)
+
+
+def _shown(arguments: Sequence[str]) -> int:
+    """What Hydra shows of a configuration, without the secrets in it."""
+    from rlkit.config import schema
+
+    schema.check_keys([word for word in arguments if not word.startswith("-") and "=" in word], _config_dir(arguments))
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        status = _hydra(arguments)
+    print(redact(shown.getvalue()), end="")
+    return status
 
 
 def _hydra(arguments: Sequence[str]) -> int:
@@ -130,7 +152,7 @@ def _hydra(arguments: Sequence[str]) -> int:
     from rlkit.config import complaints, schema
 
     schema.register()
-    sys.argv[1:] = schema.opened(arguments)
+    sys.argv[1:] = schema.opened(arguments, _config_dir(arguments))
     failures: list[Exception] = []
 
     def job(cfg: DictConfig) -> float | None:
@@ -142,7 +164,7 @@ def _hydra(arguments: Sequence[str]) -> int:
             failures.append(error)
             return None
 
-    with complaints.short(schema.config_folders(_config_dir(arguments))):
+    with complaints.short(schema.config_folders(_config_dir(arguments)), arguments):
         hydra.main(config_path=str(schema.conf_dir()), config_name="config")(job)()
     for error in failures[:-1]:
         _say(f"rlkit: {error}")
@@ -163,8 +185,8 @@ def train_job(cfg: DictConfig) -> float | None:
 
         job.run(cfg, time.perf_counter())
         return None
-    config = to_config(cfg)
     hydra = HydraConfig.get()
+    config = to_config(cfg, hydra.overrides.task)
     if config.search.name != "none" and hydra.mode is RunMode.RUN:
         raise ConfigError(
             f"search={config.search.name} is a search of many trials\n  add -m: rlkit -m {' '.join(sys.argv[1:])}"
@@ -176,6 +198,7 @@ def train_job(cfg: DictConfig) -> float | None:
     started = time.perf_counter() if next(JOBS) else STARTED  # a sweep's later jobs start later
     log_to_stderr()
     check(config)
+    tell_tuned(hydra.runtime.choices.get("tuned"), [source.path for source in hydra.runtime.config_sources])
     overrides = list(hydra.overrides.task)
     if hydra.mode is RunMode.MULTIRUN:
         from rlkit.training.jobs import run_of_job
@@ -184,6 +207,17 @@ def train_job(cfg: DictConfig) -> float | None:
     else:
         folder = create(config, overrides)
     return train_and_show(config, folder, started)
+
+
+def tell_tuned(choice: str | None, folders: Sequence[str]) -> None:
+    """Log which file of tuned values is in use, where there is one."""
+    from loguru import logger
+
+    for folder in folders:
+        file = Path(folder) / "tuned" / f"{choice}.yaml"
+        if choice not in (None, "none") and file.is_file():
+            logger.info("tuned values of {}; ~tuned goes without", file)
+            return
 
 
 def train_and_show(config: RunConfig, folder: RunFolder, started: float) -> float | None:

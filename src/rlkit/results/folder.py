@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from rlkit.errors import RunFolderError
+from rlkit.reading import read_json as read_json
 from rlkit.results.lines import JsonLines as JsonLines
 from rlkit.results.lines import read_rows as read_rows
-from rlkit.results.reading import read_json as read_json
 from rlkit.results.writing import dumps as dumps
 from rlkit.results.writing import finite as finite
 from rlkit.results.writing import write_json as write_json

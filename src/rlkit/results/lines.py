@@ -12,7 +12,7 @@ from typing import Any
 
 from loguru import logger
 
-from rlkit.results.reading import plain_file
+from rlkit.reading import plain_file
 from rlkit.results.writing import dumps, write_text, writing
 
 LONGEST_LINE = 2**20

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from loguru import logger
 
 from rlkit.errors import CheckpointError, RunFolderError
+from rlkit.reading import plain_file, read_plain
 from rlkit.results.folder import SCHEMA
-from rlkit.results.reading import plain_file, read_plain
 
 T = TypeVar("T")
 

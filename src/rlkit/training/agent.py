@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from rlkit.envs.vector import ActionMap
 from rlkit.errors import ConfigError, RunFolderError
 from rlkit.results.folder import RunFolder
 from rlkit.sharing import hub
+from rlkit.sharing import trust as trusted
 from rlkit.training import checkpoint
 from rlkit.training.acting import Actor
 
@@ -140,22 +142,24 @@ class Agent:
         return first if single else action
 
 
-def load(run: str | Path, *, seed: int | None = None) -> Agent:
+def load(run: str | Path, *, seed: int | None = None, trust: Collection[str] = ()) -> Agent:
     """The agent of a run's newest valid checkpoint.
 
     Args:
         run: the run's folder, or that of one of its sessions; or `hf://user/repo/run` of the Hub, whose hashes are
             verified.
         seed: which session; by default the one that `run` names, else the first.
+        trust: modules that a run of the Hub may have imported, as `env.id=module:Name` of its configuration asks.
 
     Raises:
-        SharingError: a run of the Hub is not found, or is refused.
+        SharingError: a run of the Hub is not found, is refused, or names a module that is not in `trust`.
         RunFolderError: no such run or session, or no checkpoint yet.
         CheckpointError: no checkpoint verifies.
     """
     run = hub.local(run)
     folder = RunFolder.open(run)
     config = compose(base=folder.config)
+    trusted.check(folder.path, config.env, trust)
     name = Path(run).name
     if seed is None:
         number = name.removeprefix("session_")

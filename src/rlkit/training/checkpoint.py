@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 from rlkit.errors import CheckpointError, RlkitError, RunFolderError
+from rlkit.reading import read_plain
 from rlkit.results.folder import SCHEMA, writing
 from rlkit.results.manifest import newest as newest
 from rlkit.results.manifest import numbered
 from rlkit.results.manifest import restored as restored
 from rlkit.results.manifest import verify as verify
-from rlkit.results.reading import read_plain
 from rlkit.training.tensors import read_tensors, write_file, write_tensors
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ from rlkit.envs.make import make
 from rlkit.envs.vector import VectorEnv
 from rlkit.errors import CheckpointError, DivergedError, EnvError, RunFolderError
 from rlkit.memory import build as memory
+from rlkit.reading import read_result
 from rlkit.results.folder import JsonLines, SessionFolder, write_json, writing
 from rlkit.results.lines import read_evals
 from rlkit.results.lock import alone
-from rlkit.results.reading import read_result
 from rlkit.results.summary import session_result
 from rlkit.results.tensorboard import EventLog
 from rlkit.training import agent, checkpoint

@@ -20,12 +20,12 @@ from loguru import logger
 from rlkit.config.schema import to_yaml
 from rlkit.cores import available_cores
 from rlkit.errors import RlkitError, RunFolderError
+from rlkit.reading import read_result
 from rlkit.results.console import Display, log_to
 from rlkit.results.folder import SCHEMA, RunFolder, config_hash, read_json, write_json, write_text
 from rlkit.results.lines import read_evals
 from rlkit.results.lock import alone
 from rlkit.results.provenance import provenance
-from rlkit.results.reading import read_result
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.panel import Panel
 from rlkit.training.progress import Judge, Progress
