@@ -219,7 +219,7 @@ class ReinforceConfig(PolicyGradientConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.whole("episodes")
+        self.whole("episodes", high=100_000)
 
 
 @dataclass(kw_only=True)

@@ -17,8 +17,8 @@ from typing import Any
 import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from omegaconf.errors import InterpolationResolutionError as InterpolationError
-from omegaconf.errors import OmegaConfBaseException
 
 from rlkit.config.checks import Flag
 from rlkit.errors import ConfigError, RlkitError
@@ -258,11 +258,11 @@ def _bad_key(error: OmegaConfBaseException, file: str | None, overrides: Sequenc
     # A key of another class has no value; a value of another type belongs to a key that the class has.
     fields = [f.name for f in dataclasses.fields(owner)] if dataclasses.is_dataclass(owner) else []
     below = next((word for word in overrides if word.lstrip("+").startswith(f"{full_key}.")), None)
-    if str(error.key) not in fields and full_key.endswith(str(error.key)) and error.__cause__ is not None:
+    if fields and str(error.key) not in fields and not isinstance(error, ConfigAttributeError | ConfigKeyError):
         if below is None:  # the check of a whole group met a form that it did not expect
-            return f"{full_key}: a value in it has the wrong form: {_one_line(str(error.__cause__), keep=1)}{where}"
+            return f"{full_key}: a value in it has the wrong form: {_one_line(str(error), keep=1)}{where}"
         key = below.lstrip("+")[len(full_key) + 1 :].partition("=")[0]
-        accepted = _accepted(owner, key) or _one_line(str(error.__cause__), keep=1)
+        accepted = _accepted(owner, key) or _one_line(str(error), keep=1)
         return f"{below.lstrip('+')} is not accepted\n  accepted: {accepted}"
     if fields and str(error.key) not in fields:
         return unknown_key(full_key, fields, getattr(owner, "name", "")) + where + remedy
@@ -306,7 +306,7 @@ def _words(hint: Any) -> str:
         names = ", ".join(f.name for f in dataclasses.fields(hint))
         return f"not one value; set its keys: {names}"
     plain = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    return plain.get(hint, str(hint))
+    return "" if hint is Any else plain.get(hint, str(hint))
 
 
 def _one_line(text: str, keep: int = 2) -> str:

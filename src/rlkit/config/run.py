@@ -13,6 +13,9 @@ from rlkit.config.memory import MemoryConfig
 from rlkit.config.net import NetConfig
 from rlkit.config.search import SearchConfig, TrialConfig
 
+MOST_EPISODES = 1_000_000
+"""Of an evaluation."""
+
 
 @dataclass(kw_only=True)
 class EvalConfig(Checked):
@@ -32,7 +35,8 @@ class EvalConfig(Checked):
     """Record an episode at every so many-th evaluation, in `session_<seed>/videos/`; null: never."""
 
     def __post_init__(self) -> None:
-        self.whole("every_frames", "periodic_episodes", "episodes", "video_every")
+        self.whole("every_frames", "video_every")
+        self.whole("periodic_episodes", "episodes", high=MOST_EPISODES)
 
 
 @dataclass(kw_only=True)

@@ -23,6 +23,7 @@ from rlkit import extending
 from rlkit.config import algo, complaints, env, memory, net, off_policy, run, search
 from rlkit.errors import ConfigError
 from rlkit.reading import read_yaml
+from rlkit.redaction import redact_values
 
 SCHEMAS: dict[str, dict[str, type]] = {
     "algo": {
@@ -226,8 +227,9 @@ def to_config(cfg: DictConfig, overrides: Sequence[str] = ()) -> run.RunConfig:
 
 
 def to_yaml(config: run.RunConfig) -> str:
-    """The configuration as the text of `config.yaml`."""
-    text: str = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True, width=120)
+    """The configuration as the text of `config.yaml`, with `[hidden]` in place of secrets."""
+    values = redact_values(dataclasses.asdict(config))
+    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 

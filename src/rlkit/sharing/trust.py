@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rlkit.errors import SharingError
+from rlkit.errors import RunFolderError, SharingError
+from rlkit.redaction import HIDDEN
 from rlkit.sharing.publication import MANIFEST
 from rlkit.sharing.safety import shown
 
@@ -35,7 +37,13 @@ def check(run: Path, env: EnvConfig, trust: Collection[str]) -> None:
 
     Raises:
         SharingError: the run came from the Hub, and names a module that is neither imported nor trusted.
+        RunFolderError: a value that the environment needs was a secret, and is not in the configuration.
     """
+    if hidden := [key for key, value in _values(dataclasses.asdict(env), "env") if HIDDEN in value]:
+        raise RunFolderError(
+            f"{run}: config.yaml has {HIDDEN} in place of {', '.join(hidden)}, which looked like a secret\n"
+            f"  write the value into {run / 'config.yaml'} if it is none; else train a new run"
+        )
     module, _, name = env.today.rpartition(":")
     if not module or not foreign(run) or module in trust or _registered(module, name):
         return
@@ -44,6 +52,17 @@ def check(run: Path, env: EnvConfig, trust: Collection[str]) -> None:
         f"machine to be imported, which runs it\n  if that is what you want: --trust {shlex.quote(module)}, "
         f"or in Python trust=[{module!r}]"
     )
+
+
+def _values(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _values(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for item in value:
+            yield from _values(item, path)
+    elif isinstance(value, str):
+        yield path, value
 
 
 def _registered(module: str, name: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from gymnasium import spaces
 
 from rlkit.envs.make import is_image, make
 from rlkit.errors import ConfigError
+from rlkit.training.room import check_envs, check_memory, check_nets
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
@@ -25,6 +27,9 @@ def check(config: RunConfig) -> None:
     """
     backend, spec, _ = make(config.env, 1)
     backend.close()
+    check_envs(config)
+    check_nets(config, spec)
+    check_memory(dataclasses.replace(spec, num_envs=config.num_envs), getattr(config.algo, "n_steps", 1), config.memory)
     if not isinstance(spec.action, ACTIONS):
         names = ", ".join(space.__name__ for space in ACTIONS)
         raise ConfigError(

@@ -29,10 +29,11 @@ from rlkit.results.summary import session_result
 from rlkit.results.tensorboard import EventLog
 from rlkit.training import agent, checkpoint
 from rlkit.training.allocator import keep_freed_memory
-from rlkit.training.collect import EPISODE_STEPS, Collector, check_memory
+from rlkit.training.collect import EPISODE_STEPS, Collector
 from rlkit.training.evaluate import Evaluator, Score
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.progress import Judge, Phases, Progress, Watcher
+from rlkit.training.room import check_envs, check_memory, check_nets
 from rlkit.types import Update
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class Session:
         shared = config.seeds > 1 or config.trial.storage is not None  # with other seeds, or with other trials
         self.env_threads = config.threads if shared else available_cores()
         seeding.seed_globals(seed)
+        check_envs(config)
         saved = None if newest is None else self._read(newest)
         made = make(
             config.env,
@@ -137,12 +139,13 @@ class Session:
             probe=True,
         )
         self.spec = made.spec
+        check_nets(config, self.spec)
         self.envs = VectorEnv(made.backend, config.env, seed, config.algo.gamma)
         self.algo = agent.build(config, seed, self.spec, device)
         self.minibatches = seeding.stream(seed, "minibatches")
         steps = self.algo.rollout_steps or self.spec.max_episode_steps or EPISODE_STEPS
         sil = getattr(config.algo, "sil", None)
-        forecast = check_memory(self.spec, steps, config.memory, int(sil.buffer_size) if sil else 0)
+        forecast = check_memory(self.spec, steps, config.memory, int(sil.buffer_size) if sil else 0, folder.path)
         self.memory = memory.build(
             config.memory,
             self.spec,
