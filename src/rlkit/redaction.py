@@ -75,7 +75,8 @@ SHAPES = re.compile(
     r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"  # a JSON web token
     r"|\bBearer\s+[\w.~+/=-]{12,}"
     r"|(?<=://)(?:[^/\s:@]+:[^/\s:@]+|[^/\s:@]{16,})(?=@)"  # user:password@ or token@ in an address
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[\s\S]{0,20000}?-----END [A-Z ]*PRIVATE KEY-----|(?:[\s\\n]*[A-Za-z0-9+/=]{16,})*)"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"(?:[\s\S]{0,20000}?-----END [A-Z ]*PRIVATE KEY-----|(?:[\s\\n]*[A-Za-z0-9+/=]{16,})*)"
 )
 
 

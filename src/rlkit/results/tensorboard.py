@@ -31,10 +31,14 @@ class EventLog:
 
         self.event, self.summary, self.record = event_pb2.Event, summary_pb2.Summary, RecordWriter
         self.file = AppendOnly(folder / _file_name(folder))
-        self._write(self.event(wall_time=time.time(), file_version="brain.Event:2"))
-        if resumed_at is not None:
-            session = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-            self._write(self.event(step=resumed_at + 1, session_log=session))
+        try:
+            self._write(self.event(wall_time=time.time(), file_version="brain.Event:2"))
+            if resumed_at is not None:
+                session = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+                self._write(self.event(step=resumed_at + 1, session_log=session))
+        except BaseException:
+            self.file.file.close()
+            raise
 
     def write(self, row: dict[str, Any], wall_time: float, prefix: str = "") -> None:
         """One point at `row["frames"]` for every number of the row.

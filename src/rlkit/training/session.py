@@ -108,7 +108,17 @@ class Session:
         newest: the checkpoint to continue from; None begins anew.
     """
 
-    def __init__(
+    def __init__(self, *given: Any) -> None:
+        self.open_parts = contextlib.ExitStack()
+        """What has to be closed, also where a later part cannot be made."""
+        try:
+            self._begin(*given)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self.open_parts.close()
+            raise
+
+    def _begin(
         self,
         config: RunConfig,
         seed: int,
@@ -138,6 +148,7 @@ class Session:
             chosen=None if saved is None else saved["envs"]["backend"],
             probe=True,
         )
+        self.open_parts.callback(made.backend.close)
         self.spec = made.spec
         check_nets(config, self.spec)
         self.envs = VectorEnv(made.backend, config.env, seed, config.algo.gamma)
@@ -156,6 +167,7 @@ class Session:
         )
         self.collector = Collector(self.envs, self.algo)
         self.evaluator = Evaluator(config.env, seed, self.envs.seen, self.env_threads)
+        self.open_parts.callback(self.evaluator.close)
         self.random_return = self.evaluator.random(config.eval.periodic_episodes).mean
 
         self.frames = self.updates = self.checkpoint_frames = 0
@@ -167,19 +179,15 @@ class Session:
         self.watched_at = 0.0
 
         if newest is not None and saved is not None:
-            try:
-                self._load(newest, saved)
-            except CheckpointError:
-                self.envs.close()
-                self.evaluator.close()
-                raise
+            self._load(newest, saved)
             del saved  # the arrays of its files
             logger.info("seed {}: continuing from {:,} frames", seed, self.frames)
         keep = None if newest is None else self.frames
-        self.metrics_file = JsonLines(folder.metrics, keep_until=keep)
-        self.eval_file = JsonLines(folder.eval, keep_until=keep)
-        self.timing_file = JsonLines(folder.timing, keep_until=keep)
+        self.metrics_file = self._opened(JsonLines(folder.metrics, keep_until=keep))
+        self.eval_file = self._opened(JsonLines(folder.eval, keep_until=keep))
+        self.timing_file = self._opened(JsonLines(folder.timing, keep_until=keep))
         self.events = EventLog(folder.path, resumed_at=keep)
+        self.open_parts.callback(self.events.close)
         if watcher is not None:
             watcher.facts(seed, {**agent.facts(made, device, config), "memory_mb": forecast / 2**20})
         if newest is None:
@@ -332,9 +340,11 @@ class Session:
 
     def close(self) -> None:
         """Close files and environments, all of them even where one of them fails to."""
-        with contextlib.ExitStack() as parts:
-            for part in (self.metrics_file, self.eval_file, self.timing_file, self.events, self.envs, self.evaluator):
-                parts.callback(part.close)
+        self.open_parts.close()
+
+    def _opened(self, file: JsonLines) -> JsonLines:
+        self.open_parts.callback(file.close)
+        return file
 
     # State: a checkpoint is the sum of its parts.
 
