@@ -1,5 +1,10 @@
 """`python -m rlkit` is `rlkit`."""
 
-from rlkit.cli.app import main
+import sys
+
+# Python has put the working directory first, where a file named queue.py would be taken for Python's own module.
+del sys.path[0]
+
+from rlkit.cli.app import main  # noqa: E402
 
 main()

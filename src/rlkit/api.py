@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,14 @@ def train(config: RunConfig, *, quiet: bool = False) -> Result:
         RlkitError: something to mend: the environment, the folder, a seed that failed.
         KeyboardInterrupt: Ctrl-C; the state was saved and `rlkit resume` goes on from it.
     """
-    from rlkit.results.console import log_to_stderr
+    from rlkit.results.logs import borrowed_log
+
+    with borrowed_log():
+        return _train(config, quiet)
+
+
+def _train(config: RunConfig, quiet: bool) -> Result:
+    from rlkit.results.logs import log_to_stderr
     from rlkit.results.plots import plot_trial
     from rlkit.training.door import check
     from rlkit.training.evaluate import untouched
@@ -82,7 +90,12 @@ def train(config: RunConfig, *, quiet: bool = False) -> Result:
 
 
 def evaluate(
-    run: str | Path, *, episodes: int | None = None, deterministic: bool | None = None, seed: int | None = None
+    run: str | Path,
+    *,
+    episodes: int | None = None,
+    deterministic: bool | None = None,
+    seed: int | None = None,
+    trust: Collection[str] = (),
 ) -> Score:
     """Score a trained agent on evaluation seeds.
 
@@ -91,12 +104,13 @@ def evaluate(
         episodes: how many; by default `eval.episodes` of the run.
         deterministic: the policy's mode or samples; by default `eval.deterministic` of the run.
         seed: which session; by default the one that `run` names, else the first.
+        trust: modules that a run of the Hub may have imported; see `load`.
     """
     from rlkit.training.agent import load
     from rlkit.training.evaluate import Evaluator
     from rlkit.training.process import threads_of
 
-    agent = load(run, seed=seed)
+    agent = load(run, seed=seed, trust=trust)
     agent.check_weights()
     config = agent.config
     with contextlib.ExitStack() as opened:

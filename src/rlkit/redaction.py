@@ -3,13 +3,19 @@
 Three things give a secret away: it is the value of an environment variable (or of a line of `.env`) whose name says so;
 it stands behind such a name in a text, as in `api_key: ...`; or it has the shape of a well-known kind of token. What an
 override or an option calls a token is refused at the door.
+
+Names say it with more or less certainty. A `password`, an `api_key`, a bare `token` or that of a known service is a
+secret whatever its value. Of other names with such a word in them, as `map_token` or `token_env`, the value decides:
+letters and digits in disorder are a secret, a word is not.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from rlkit.errors import ConfigError
 from rlkit.settings import read_dotenv
@@ -21,16 +27,30 @@ NAMES = (
     r"|(?:[\w.-]*[_.-])?(?:pass|sshpass)|[\w.-]*[_.-]pwd"  # not PWD, the working directory
 )
 SECRET_NAME = re.compile(NAMES, re.IGNORECASE)
-"""Names of variables, keys and options whose value is a secret."""
+"""Names of variables, keys and options whose value may be a secret."""
+
+CERTAIN = re.compile(
+    r"(?:.*_)?(?:\w*password|passwd|passphrase|secrets?|credentials?|pass|sshpass|pwd"
+    r"|(?:api|access|secret|private|auth)_?key)(?:_base|_write|_read|_\d+)?"
+)
+SERVICES = (
+    r"access|admin|api|app|auth|aws|azure|bearer|bot|client|deploy|docker|gh|git|github|gitlab|google|hf|hub|huggingface"
+    r"|face|id|jwt|key|login|mlflow|npm|oauth|openai|personal|pypi|refresh|secret|session|slack|trackio|user|wandb|web"
+)
+TOKEN = re.compile(rf"(?:(?:.*_)?(?:{SERVICES})_)?token(?:_base|_write|_read|_\d+)?")
+"""Names, in lower case and with underscores, whose value is a secret whatever it is."""
 
 PLAIN = r"null|none|true|false|[\d.]+|\$\{.*\}"
 """Values that are no secret, whatever they are called."""
+
+DISORDER = re.compile(r"(?=[A-Za-z0-9]{8})[A-Za-z0-9]*?(?:[A-Za-z][0-9]+[A-Za-z]|[0-9][A-Za-z]+[0-9])[A-Za-z0-9]*")
+"""Letters and digits that change places, as no word or version does."""
 
 SHORTEST = 8
 """A shorter value of such a variable is no secret worth the name, and would be found in every text."""
 
 NAMED = re.compile(
-    rf"""(?<![\w.-])((?:{NAMES})["']?\s*[:=]\s*["']?)(?!(?:{PLAIN})(?:[\s"',}}&]|$))([^\s"',{{}}&]{{8,}})""",
+    rf"""(?<![\w.-])({NAMES})(["']?\s*[:=]\s*["']?)(?!(?:{PLAIN})(?:[\s"',}}&]|$))([^\s"',{{}}&]{{8,}})""",
     re.IGNORECASE,
 )
 """A name and the value behind it, in YAML, JSON, a command or an address."""
@@ -56,14 +76,50 @@ SHAPES = re.compile(
     r"|\bBearer\s+[\w.~+/=-]{12,}"
     r"|(?<=://)(?:[^/\s:@]+:[^/\s:@]+|[^/\s:@]{16,})(?=@)"  # user:password@ or token@ in an address
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"(?:[\s\S]{0,20000}?-----END [A-Z ]*PRIVATE KEY-----|(?:[\s\\n]*[A-Za-z0-9+/=]{16,})*)"
 )
 
 
 def redact(text: str) -> str:
-    """The text with every secret in it replaced by `[hidden]`."""
+    """The text with every secret in it replaced by `[hidden]`, also where it is folded over lines or escaped."""
     for value in _known():
-        text = text.replace(value, HIDDEN)
-    return NAMED.sub(rf"\1{HIDDEN}", SHAPES.sub(HIDDEN, text))
+        text = _written(value).sub(HIDDEN, text)
+    return NAMED.sub(_hidden_if_secret, SHAPES.sub(HIDDEN, text))
+
+
+def redact_values(value: Any, name: str = "") -> Any:
+    """A document with every secret in it replaced: values before they are laid out as text.
+
+    Args:
+        value: nested dictionaries and lists.
+        name: the key that it is the value of.
+    """
+    if isinstance(value, dict):
+        return {redact(key) if isinstance(key, str) else key: redact_values(v, str(key)) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact_values(item, name) for item in value]
+    if not isinstance(value, str):
+        return value
+    return HIDDEN if len(value) >= SHORTEST and _says_secret(name, value) else redact(value)
+
+
+def hidden_keys(value: Any, path: str = "") -> dict[str, Any]:
+    """The values of a document that hold a secret, by their dotted keys."""
+    if isinstance(value, dict):
+        return {k: v for key, item in value.items() for k, v in hidden_keys(item, f"{path}.{key}".lstrip(".")).items()}
+    return {path: value} if redact_values(value, path.rpartition(".")[2]) != value else {}
+
+
+def _hidden_if_secret(match: re.Match[str]) -> str:
+    return f"{match[1]}{match[2]}{HIDDEN}" if _says_secret(match[1], match[3]) else match[0]
+
+
+@functools.lru_cache(maxsize=256)
+def _written(secret: str) -> re.Pattern[str]:
+    """A secret as it may stand in YAML, JSON or a log: with escaped quotes, and broken at its spaces."""
+    ways = {'"': r'\\?"', "\\": r"\\{1,2}", "'": "''?"}
+    words = ("".join(ways.get(c, re.escape(c)) for c in word) for word in secret.split())
+    return re.compile(r"(?:\\[nrt]|[\s\\])+".join(words))
 
 
 def refuse_secrets(words: Sequence[str]) -> None:
@@ -90,8 +146,11 @@ PAIR = re.compile(r"""([\w.-]+)["']?\s*[:=]\s*["']?([^\s"',{}&?]+)""")
 
 
 def _says_secret(name: str, value: str) -> bool:
-    plain = re.fullmatch(rf"|{PLAIN}", value, re.IGNORECASE)
-    return SECRET_NAME.fullmatch(name) is not None and plain is None
+    """Whether a value of this name is a secret."""
+    if SECRET_NAME.fullmatch(name) is None or re.fullmatch(rf"|{PLAIN}", value, re.IGNORECASE):
+        return False
+    last = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.rpartition(".")[2]).lower().replace("-", "_")
+    return bool(CERTAIN.fullmatch(last) or TOKEN.fullmatch(last) or DISORDER.search(value))
 
 
 def _known() -> list[str]:

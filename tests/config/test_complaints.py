@@ -16,7 +16,7 @@ WRONG = {
     "algo.gamma=nan": ["algo.gamma=nan", "finite"],
     "algo.gamma=null": ["algo.gamma=null", "a number"],
     "seeds=0": ["seeds=0", "whole number of at least 1"],
-    "seeds=true": ["seeds=True", "a whole number"],
+    "seeds=true": ["seeds=true", "a whole number"],
     "frames=-5": ["frames=-5", "at least 1"],
     "frames=5.5": ["frames=5.5", "whole number"],
     "frames=inf": ["frames=inf", "whole number"],

@@ -82,7 +82,8 @@ def test_the_forecast_is_within_a_tenth_of_what_is_allocated():
     from rlkit.envs.vector import VectorEnv
     from rlkit.memory.rollout import RolloutMemory
     from rlkit.training import agent
-    from rlkit.training.collect import Collector, rollout_bytes
+    from rlkit.training.collect import Collector
+    from rlkit.training.room import rollout_bytes
 
     config = compose(["env=half_cheetah", "algo.n_steps=512", "algo.minibatch_size=64"])
     backend, spec, _ = make(config.env, 4)

@@ -49,7 +49,9 @@ def test_four_seeds_are_judged_by_their_iqm(tmp_path: Path):
 
 def test_evaluations_of_an_interrupted_session_count_as_heard(tmp_path: Path):
     (tmp_path / "session_1").mkdir()
-    (tmp_path / "session_1" / "eval.jsonl").write_text(json.dumps({"frames": 104, "mean": 6.0}) + "\n")
+    (tmp_path / "session_1" / "eval.jsonl").write_text(
+        json.dumps({"frames": 104, "updates": 2, "mean": 6.0, "returns": [6.0]}) + "\n"
+    )
     one, heard, stop = panel(tmp_path, 2, {100: "stopped"})
     told: list[str | None] = []
     one.hear(0, 101, 4.0, told.append)

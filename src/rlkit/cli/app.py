@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import io
 import itertools
 import os
 import sys
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from rlkit.errors import ConfigError, RlkitError
 from rlkit.redaction import redact, refuse_secrets
+from rlkit.results.streams import lost_output, make_lenient
+from rlkit.results.writing import reason
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -30,10 +34,9 @@ DONE, FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 def main() -> None:
     """The console script; ends the process with one of the exit statuses."""
-    # as `python -m` does, so that env.id=my_module:MyEnv-v0 is found, here and in the processes of a search
-    sys.path.insert(0, str(Path.cwd()))
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
+    make_lenient()
     try:
+        _settle_surroundings()
         status = dispatch(sys.argv[1:])
     except RlkitError as error:
         _say(f"rlkit: {error}")
@@ -41,13 +44,58 @@ def main() -> None:
     except KeyboardInterrupt as interrupt:
         _say(f"rlkit: {str(interrupt) or 'interrupted; the checkpoints written so far are valid'}")
         status = INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone
-        sys.stderr.close()
-        status = DONE
     except Exception as error:
-        _say(f"rlkit: an error in rlkit itself: {type(error).__name__}: {error}\n  traceback: {_keep_traceback()}")
-        status = FAULT
+        status = _fault(error)
+    if (lost := lost_output()) is not None:
+        _say(f"rlkit: not everything could be printed to standard output: {reason(lost)}")
+        status = status or WRONG_INPUT
     sys.exit(status)
+
+
+def _settle_surroundings() -> None:
+    """Have modules of the working directory found, here and in the processes of a search, and settle RLKIT_RUNS.
+
+    The working directory comes last here, so that a file in it hides no module of Python's or of a package.
+    """
+    try:
+        here = str(Path.cwd())
+    except OSError as error:
+        raise RlkitError("the working directory does not exist any more\n  change to another one") from error
+    sys.path[:] = [*(path for path in sys.path if path not in ("", here)), here]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), here]))
+    if "RLKIT_RUNS" in os.environ:
+        from rlkit.results.folder import runs_root
+
+        root = str(runs_root())
+        del os.environ["RLKIT_RUNS"]
+        if root != "runs":
+            os.environ["RLKIT_RUNS"] = root
+
+
+def _fault(error: Exception) -> int:
+    """Tell an error that nobody expected; returns the exit status."""
+    what = f"{type(error).__name__}: {error}"
+    if hidden := _hidden_modules():
+        _say("\n  ".join([f"rlkit: {what}", *hidden, "rename it, or work in another folder"]))
+        return WRONG_INPUT
+    _say(f"rlkit: an error in rlkit itself: {what}\n  traceback: {_keep_traceback()}")
+    return FAULT
+
+
+def _hidden_modules() -> list[str]:
+    """Modules of Python's or of a package in whose place a file of the working directory was taken."""
+    from importlib import metadata
+
+    here = Path.cwd()
+    packages = {name for name, by in metadata.packages_distributions().items() if "rlkit" not in by}
+    found = []
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if "." in name or not isinstance(file, str) or name not in {*sys.stdlib_module_names, *packages}:
+            continue
+        if Path(file).parent in (here, here / name):
+            found.append(f"{file} is taken for the module {name}")
+    return found
 
 
 def dispatch(arguments: Sequence[str]) -> int:
@@ -74,7 +122,27 @@ def dispatch(arguments: Sequence[str]) -> int:
         raise RlkitError(
             f"unknown command {first!r}{hint}\n  commands: {', '.join(verbs.VERBS)}; or key=value overrides"
         )
+    if first.startswith(("-sc", "--shell-completion")):
+        from rlkit.cli.completion import offered
+
+        words = offered(os.environ.get("COMP_LINE", ""))
+        if words is not None:
+            print("\n".join(words))
+            return DONE
+    if {"--cfg", "-c", "--info", "-i"} & {word.partition("=")[0] for word in arguments}:
+        return _shown(arguments)
     return _hydra(arguments)
+
+
+def _shown(arguments: Sequence[str]) -> int:
+    """What Hydra shows of a configuration, without the secrets in it."""
+    from rlkit.config import schema
+
+    schema.check_keys([word for word in arguments if not word.startswith("-") and "=" in word], _config_dir(arguments))
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        status = _hydra(arguments)
+    print(redact(shown.getvalue()), end="")
+    return status
 
 
 def _hydra(arguments: Sequence[str]) -> int:
@@ -84,7 +152,7 @@ def _hydra(arguments: Sequence[str]) -> int:
     from rlkit.config import complaints, schema
 
     schema.register()
-    sys.argv[1:] = schema.opened(arguments)
+    sys.argv[1:] = schema.opened(arguments, _config_dir(arguments))
     failures: list[Exception] = []
 
     def job(cfg: DictConfig) -> float | None:
@@ -96,7 +164,7 @@ def _hydra(arguments: Sequence[str]) -> int:
             failures.append(error)
             return None
 
-    with complaints.short(schema.config_folders(_config_dir(arguments))):
+    with complaints.short(schema.config_folders(_config_dir(arguments)), arguments):
         hydra.main(config_path=str(schema.conf_dir()), config_name="config")(job)()
     for error in failures[:-1]:
         _say(f"rlkit: {error}")
@@ -117,8 +185,8 @@ def train_job(cfg: DictConfig) -> float | None:
 
         job.run(cfg, time.perf_counter())
         return None
-    config = to_config(cfg)
     hydra = HydraConfig.get()
+    config = to_config(cfg, hydra.overrides.task)
     if config.search.name != "none" and hydra.mode is RunMode.RUN:
         raise ConfigError(
             f"search={config.search.name} is a search of many trials\n  add -m: rlkit -m {' '.join(sys.argv[1:])}"
@@ -130,6 +198,7 @@ def train_job(cfg: DictConfig) -> float | None:
     started = time.perf_counter() if next(JOBS) else STARTED  # a sweep's later jobs start later
     log_to_stderr()
     config = check(config)
+    tell_tuned(hydra.runtime.choices.get("tuned"), [source.path for source in hydra.runtime.config_sources])
     overrides = list(hydra.overrides.task)
     if hydra.mode is RunMode.MULTIRUN:
         from rlkit.training.jobs import run_of_job
@@ -140,13 +209,24 @@ def train_job(cfg: DictConfig) -> float | None:
     return train_and_show(config, folder, started)
 
 
+def tell_tuned(choice: str | None, folders: Sequence[str]) -> None:
+    """Log which file of tuned values is in use, where there is one."""
+    from loguru import logger
+
+    for folder in folders:
+        file = Path(folder) / "tuned" / f"{choice}.yaml"
+        if choice not in (None, "none") and file.is_file():
+            logger.info("tuned values of {}; ~tuned goes without", file)
+            return
+
+
 def train_and_show(config: RunConfig, folder: RunFolder, started: float) -> float | None:
     """Train a trial, print its card and draw its plots.
 
     Raises:
         KeyboardInterrupt: it was stopped; the message says how to go on.
     """
-    from rlkit.results.console import show_card
+    from rlkit.results.console import command, show_card
     from rlkit.results.plots import plot_trial
     from rlkit.training.interrupt import make_room
     from rlkit.training.trial import run_trial
@@ -156,7 +236,7 @@ def train_and_show(config: RunConfig, folder: RunFolder, started: float) -> floa
         show_card(result, folder.path)
     if result["status"] == "stopped":
         make_room()
-        raise KeyboardInterrupt(f"stopped and saved; go on with: rlkit resume {folder.path}")
+        raise KeyboardInterrupt(f"stopped and saved; go on with: {command('resume', folder.path)}")
     plot_trial(folder, result)
     if config.upload == "auto":
         from rlkit.sharing.hub import upload_after_training
@@ -175,9 +255,13 @@ def _config_dir(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _keep_traceback() -> Path:
+def _keep_traceback() -> Path | str:
     path = Path(tempfile.gettempdir()) / f"rlkit-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
-    path.write_text(redact(traceback.format_exc()))
+    text = redact(traceback.format_exc())
+    try:
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as failed:
+        return f"could not be written to {path} ({reason(failed)}):\n{text}"
     return path
 
 

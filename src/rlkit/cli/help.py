@@ -7,16 +7,20 @@ from pathlib import Path
 
 from rlkit.cli.verbs import VERBS
 
-EXAMPLES = """\
-  rlkit algo=ppo env=cartpole                       train, with hyper-parameters tuned for the pair
-  rlkit env=pendulum seeds=4 algo.gamma=0.95        four seeds in parallel, one value changed
-  rlkit -m env=gym env.id=LunarLander-v3 seed=0,1   a sweep: one run for each combination
-  rlkit -m search=asha algo=ppo env=cartpole        a search: 50 trials, the poor ones ended early"""
+WIDTH = 80
+"""Columns of the text, whatever the terminal has."""
+EXAMPLES = {
+    "rlkit algo=ppo env=cartpole": "train, with hyper-parameters tuned for the pair",
+    "rlkit env=pendulum seeds=4 algo.gamma=0.95": "four seeds in parallel, one value changed",
+    "rlkit -m env=gym env.id=LunarLander-v3 seed=0,1": "a sweep: one run for each combination",
+    "rlkit -m search=asha algo=ppo env=cartpole": "a search: 50 trials, the poor ones ended early",
+}
 
 
 def text() -> str:
-    """Usage, verbs, groups and examples."""
-    verbs = "\n".join(f"  rlkit {verb.usage:<42} {verb.about}" for verb in VERBS.values())
+    """Usage, verbs, groups and examples, 80 columns wide."""
+    verbs = "\n".join(_entry(f"rlkit {verb.usage}", verb.about) for verb in VERBS.values())
+    examples = "\n".join(_entry(command, about) for command, about in EXAMPLES.items())
     return f"""\
 rlkit: reinforcement-learning experiments that can be trusted and repeated
 
@@ -29,13 +33,28 @@ commands:
 groups:
 {_groups()}
 
-keys: frames, num_envs, seed, seeds, device, threads, name, algo.*, env.*, net.*, eval.*, log.*, checkpoint.*, upload
+keys: frames, num_envs, seed, seeds, device, threads, name, algo.*, env.*,
+  net.*, eval.*, log.*, checkpoint.*, upload
   see them all with their values: rlkit [overrides] --cfg job
 
 examples:
-{EXAMPLES}
+{examples}
 
-Hydra's own flags work too: --config-dir, --cfg, --info, --multirun (rlkit --hydra-help)."""
+Hydra's own flags work too: --config-dir, --cfg, --info, --multirun
+(rlkit --hydra-help)."""
+
+
+COMMAND_WIDTH = 31
+"""Columns of a command, where what it does stands beside it."""
+
+
+def _entry(command: str, about: str) -> str:
+    """A command and what it does, beside it or, where there is no room, below it."""
+    behind = textwrap.wrap(about, WIDTH - COMMAND_WIDTH - 3, break_on_hyphens=False)
+    first, rest = (f"  {command}", behind)
+    if len(command) <= COMMAND_WIDTH - 1:
+        first, rest = f"  {command:<{COMMAND_WIDTH}}{behind[0]}", behind[1:]
+    return "\n".join([first, *(" " * (COMMAND_WIDTH + 2) + line for line in rest)])
 
 
 def _groups() -> str:
@@ -46,6 +65,11 @@ def _groups() -> str:
     for group in ("algo", "env", "net", "memory", "search", "tuned"):
         names = sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
         lines += textwrap.wrap(
-            ", ".join(names), 108, initial_indent=f"  {group:<8} ", subsequent_indent=" " * 11, break_on_hyphens=False
+            ", ".join(names),
+            WIDTH,
+            initial_indent=f"  {group:<8} ",
+            subsequent_indent=" " * 11,
+            break_on_hyphens=False,
+            break_long_words=False,
         )
     return "\n".join(lines)

@@ -41,6 +41,8 @@ def _bare_parser(name: str) -> argparse.ArgumentParser:
 def _parser(name: str) -> argparse.ArgumentParser:
     parser = _bare_parser(name)
     parser.add_argument("run", metavar="RUN", help="a run's folder, that of one of its sessions, or hf://...")
+    about = "a module that a run from the Hub may have imported for its environment; may be given more than once"
+    parser.add_argument("--trust", action="append", default=[], metavar="MODULE", help=about)
     return parser
 
 
@@ -56,8 +58,10 @@ def _resume(arguments: Sequence[str]) -> None:
     from rlkit.cli.app import train_and_show
     from rlkit.config.schema import compose, to_yaml
     from rlkit.results.folder import RunFolder, read_json, write_text
+    from rlkit.sharing import trust as trusted
 
     folder = RunFolder.open(given.run)
+    trusted.check(folder.path, compose(base=folder.config).env, given.trust)
     for override in given.overrides:
         if override.split("=")[0].split(".")[0] not in RESUMABLE:
             raise ConfigError(
@@ -115,14 +119,17 @@ def _evaluate(arguments: Sequence[str]) -> None:
     from rlkit.api import evaluate
     from rlkit.config.schema import compose
     from rlkit.results.folder import RunFolder
+    from rlkit.results.logs import log_to_stderr
     from rlkit.sharing.hub import local
 
+    log_to_stderr()
     run, seeds = local(given.run), [given.seed]
     if given.seed is None and not Path(run).name.startswith("session_"):
         seeds = list(compose(base=RunFolder.open(run).config).seed_list)
     means = []
     for seed in seeds:
-        score = evaluate(run, episodes=given.episodes, deterministic=False if given.sampled else None, seed=seed)
+        sampled = False if given.sampled else None
+        score = evaluate(run, episodes=given.episodes, deterministic=sampled, seed=seed, trust=given.trust)
         means.append(score.mean)
         if seed == seeds[0]:
             print(f"protocol  {score.protocol}")
@@ -139,10 +146,12 @@ def _play(arguments: Sequence[str]) -> None:
     parser.add_argument("--sampled", action="store_true", help="sample from the policy instead of taking its mode")
     parser.add_argument("--seed", type=int, help="which session of the run (default: the first)")
     given = parser.parse_args(arguments)
+    from rlkit.results.logs import log_to_stderr
     from rlkit.training.agent import load
     from rlkit.training.play import play
 
-    agent = load(given.run, seed=given.seed)
+    log_to_stderr()
+    agent = load(given.run, seed=given.seed, trust=given.trust)
     returns = play(agent, video=given.video, episodes=given.episodes, deterministic=not given.sampled)
     where = f", in {given.video}" if given.video else ""
     print(f"returns {', '.join(f'{r:.1f}' for r in returns)}{where}")

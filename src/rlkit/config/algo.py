@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from rlkit.config.checks import Checked, Whole
+from rlkit.config.checks import Checked, Flag, Whole
 from rlkit.config.learning import OptimizerConfig, ScheduleConfig
 from rlkit.config.memory import MemoryConfig
 from rlkit.config.net import NetConfig, RecurrentConfig
@@ -137,7 +137,7 @@ class PolicyGradientConfig(AlgoConfig):
     (tanh_gaussian: Haarnoja et al. 2018; beta: Chou et al. 2017). Other actions have one of their own."""
     log_std_init: float = 0.0
     """First log standard deviation of a Gaussian policy, in units of the action scaled to [-1, 1]."""
-    state_dependent_std: bool = False
+    state_dependent_std: Flag = False
     """A network gives the log standard deviation; false: it is learnt, and the same in every state."""
 
     def __post_init__(self) -> None:
@@ -165,7 +165,7 @@ class PPOConfig(PolicyGradientConfig):
     """Half-width of the interval around 1 outside which the probability ratio is not rewarded."""
     clip_coef_schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     """How it moves."""
-    clip_value: bool = False
+    clip_value: Flag = False
     """Clip the new value to within `clip_coef` of the old one in the value loss (Huang et al. 2022, detail 9)."""
     target_kl: float | None = None
     """Stop a rollout's updates when the approximate KL divergence exceeds 1.5 times this; null: never."""
@@ -274,7 +274,7 @@ class ReinforceConfig(PolicyGradientConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.whole("episodes")
+        self.whole("episodes", high=100_000)
 
 
 @dataclass(kw_only=True)

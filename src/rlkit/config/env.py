@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rlkit.config.checks import Checked, Whole
+from rlkit.config.checks import Checked, Flag, Whole
 from rlkit.config.names import Fate, fate_of
 from rlkit.errors import ConfigError
 
@@ -22,15 +22,15 @@ class AtariConfig(Checked):
     """Probability that the emulator repeats the action before; 0.25 is the protocol since 2018, 0 the one before."""
     noop_max: Whole = 30
     """Up to so many idle actions at the start of a game."""
-    fire_reset: bool = True
+    fire_reset: Flag = True
     """Press FIRE after a reset in games that wait for it (native only)."""
-    life_loss: bool = False
+    life_loss: Flag = False
     """A lost life is terminal for learning: nothing is bootstrapped from it. The game and its score go on."""
-    full_action_space: bool = False
+    full_action_space: Flag = False
     """All 18 actions in every game."""
     size: Whole = 84
     """Height and width of the pictures."""
-    grayscale: bool = True
+    grayscale: Flag = True
     """One channel a picture instead of three."""
     stack: Whole = 4
     """Pictures an observation holds, the newest last."""
@@ -38,8 +38,10 @@ class AtariConfig(Checked):
     """A game is truncated after so many emulator frames: half an hour of play."""
 
     def __post_init__(self) -> None:
-        self.whole("frame_skip", "size", "stack", "max_emulator_frames")
-        self.whole("noop_max", low=0)
+        self.whole("frame_skip", "max_emulator_frames")
+        self.whole("size", high=1024)
+        self.whole("stack", high=64)
+        self.whole("noop_max", low=0, high=100_000)
         self.real("sticky", low=0, high=1)
 
 
@@ -68,19 +70,19 @@ class EnvConfig(Checked):
     """Parts of a Dict or Tuple observation to leave out, such as [mission]; a dot leads into a part: camera.depth."""
     frame_stack: Whole = 1
     """Hand out so many of the latest observations as one, the newest last. Atari has `atari.stack`."""
-    time_aware: bool = False
+    time_aware: Flag = False
     """Append the share of the time limit that has passed to a vector observation (Pardo et al. 2018,
     arXiv:1712.00378)."""
-    normalize_obs: bool = False
+    normalize_obs: Flag = False
     """Standardise observations by their running mean and variance, which are part of the checkpoint."""
     clip_obs: float = 10.0
     """Bound on a standardised observation, in standard deviations."""
-    normalize_reward: bool = False
+    normalize_reward: Flag = False
     """Divide training rewards by the running standard deviation of the discounted return. Scores stay unscaled."""
     clip_reward: float | None = None
     """Clip training rewards, after normalisation, to plus or minus this. null: to 10 with `normalize_reward`, else not
     at all; a large number such as 1e9 leaves normalised rewards as they are. Scores stay unclipped."""
-    sign_reward: bool = False
+    sign_reward: Flag = False
     """Take the sign of training rewards. Scores keep the reward itself."""
     atari: AtariConfig = field(default_factory=AtariConfig)
     """Of Atari games alone."""
@@ -94,7 +96,8 @@ class EnvConfig(Checked):
             )
         if self.fate is not None and self.fate.successor is None:
             raise ConfigError(f"env.id={self.id} has no successor\n  {self.fate.words}")
-        self.whole("max_episode_steps", "frame_stack")
+        self.whole("max_episode_steps")
+        self.whole("frame_stack", high=1024)
         self.real("timeout_seconds", "clip_obs", "clip_reward", above=0)
         if self.sign_reward and self.normalize_reward:
             raise self.reject("sign_reward", "false together with env.normalize_reward: one or the other")

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rlkit.config.checks import Checked, Whole
+from rlkit.config.checks import Checked, Flag, Whole
 from rlkit.errors import ConfigError
 
 
@@ -76,7 +76,7 @@ class OptimizerConfig(Checked):
     """Decay rate of the running sum of steps (sgd, rmsprop)."""
     weight_decay: float = 0.0
     """Pull of the weights to 0: added to the gradient, with adamw apart from it."""
-    decay_biases: bool = False
+    decay_biases: Flag = False
     """Decay biases, norms and log standard deviations (whatever has one dimension) too."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """Arguments of an optimiser of torch.optim, such as {momentum_decay: 0.004}; the keys above are not for those."""

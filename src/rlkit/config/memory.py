@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rlkit.config.checks import Checked, Whole
+from rlkit.config.checks import Checked, Flag, Whole
 from rlkit.config.learning import ScheduleConfig
 
 
@@ -31,13 +31,13 @@ class ReplayConfig(MemoryConfig):
     name: str = "replay"
     buffer_size: Whole = 100_000
     """Transitions held, over all environments; the oldest make room."""
-    combined: bool = False
+    combined: Flag = False
     """Put the transitions that came since the last update into every batch, as far as they fit (Zhang & Sutton 2017,
     arXiv:1712.01275)."""
-    on_disk: bool = False
+    on_disk: Flag = False
     """Keep pictures, or the rows of vectors, in a memory-mapped file in the session's folder instead of the working
     memory; needs `save: false`."""
-    save: bool = True
+    save: Flag = True
     """Save the contents with every checkpoint. Without them a resumed run begins with an empty memory, collects
     `algo.learning_starts` frames (at least a batch) with its policy before the next update, and does not equal a run
     that never stopped."""

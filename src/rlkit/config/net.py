@@ -6,9 +6,14 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from rlkit.config.checks import Checked, Whole
+from rlkit.config.checks import LARGEST, Checked, Flag, Whole
+from rlkit.errors import ConfigError
 
 Activation = Literal["tanh", "relu", "elu", "gelu", "leaky_relu", "selu", "sigmoid", "silu", "softplus", "identity"]
+
+
+MOST_LAYERS = 200
+"""Of a network; one of more takes longer to build than any run should."""
 
 
 @dataclass(kw_only=True)
@@ -20,7 +25,7 @@ class NetConfig(Checked):
     """What it takes: vectors, pictures `[C, H, W]` of bytes, or both."""
 
     name: str
-    shared: bool = False
+    shared: Flag = False
     """One trunk for actor and critic, with a linear head each; false: a network each."""
     init: Literal["orthogonal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "torch"] = (
         "orthogonal"
@@ -33,7 +38,7 @@ class NetConfig(Checked):
     """Gain of the policy's last layer: 0.01 begins nearly uniform."""
     value_gain: float = 1.0
     """Gain of the last layer of values."""
-    noisy: bool = False
+    noisy: Flag = False
     """Learnt noise in the linear layers (Fortunato et al. 2018, arXiv:1706.10295), for algorithms of action values."""
 
     def __post_init__(self) -> None:
@@ -47,8 +52,11 @@ class NetConfig(Checked):
     def widths(self, *keys: str) -> None:
         """Check lists of widths."""
         for key in keys:
-            if any(width < 1 for width in getattr(self, key)):
+            given = getattr(self, key)
+            if not all(type(width) is int and 1 <= width <= LARGEST for width in given):
                 raise self.reject(key, "a list of whole numbers of at least 1, such as [64,64]")
+            if len(given) > MOST_LAYERS:
+                raise ConfigError(f"{self.prefix}{key}: {len(given):,} layers\n  accepted: up to {MOST_LAYERS}")
 
 
 @dataclass(kw_only=True)
@@ -60,9 +68,9 @@ class MLPConfig(NetConfig):
     """Widths of the hidden layers, from the observation on; [] is a linear map."""
     activation: Activation = "tanh"
     """After each hidden layer. tanh and relu without layer norm or a shared trunk run on the fast dense core."""
-    layer_norm: bool = False
+    layer_norm: Flag = False
     """Normalise each hidden layer before its activation (Ba et al. 2016, arXiv:1607.06450)."""
-    batch_renorm: bool = False
+    batch_renorm: Flag = False
     """Batch renormalisation of the input and after each activation (Ioffe 2017; CrossQ has it)."""
     warmup_updates: Whole = 100_000
     """Of batch renormalisation: updates as plain batch normalisation, before the corrections are let in."""
@@ -96,7 +104,7 @@ class ConvConfig(NetConfig):
     sees: ClassVar[tuple[str, ...]] = ("pictures",)
 
     name: str = "conv"
-    shared: bool = True
+    shared: Flag = True
     channels: list[int] = field(default_factory=lambda: [32, 64, 64])
     """Output channels of the convolutions."""
     kernels: list[int] = field(default_factory=lambda: [8, 4, 3])
@@ -122,7 +130,7 @@ class ImpalaConfig(NetConfig):
     sees: ClassVar[tuple[str, ...]] = ("pictures",)
 
     name: str = "impala"
-    shared: bool = True
+    shared: Flag = True
     channels: list[int] = field(default_factory=lambda: [16, 32, 32])
     """Channels of the stages; each is a convolution, a pooling that halves the picture, and residual blocks."""
     blocks: Whole = 2
@@ -133,7 +141,7 @@ class ImpalaConfig(NetConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.widths("channels", "hidden")
-        self.whole("blocks", low=0)
+        self.whole("blocks", low=0, high=MOST_LAYERS)
 
 
 @dataclass(kw_only=True)
@@ -145,7 +153,7 @@ class RecurrentConfig(NetConfig):
     """
 
     name: str = "recurrent"
-    shared: bool = True
+    shared: Flag = True
     cell: Literal["gru", "lstm"] = "gru"
     """Gated recurrent unit (Cho et al. 2014) or long short-term memory (Hochreiter & Schmidhuber 1997)."""
     hidden: list[int] = field(default_factory=lambda: [64])
@@ -166,7 +174,8 @@ class RecurrentConfig(NetConfig):
         super().__post_init__()
         self.plain()
         self.widths("hidden")
-        self.whole("width", "layers", "sequence_length")
+        self.whole("width", "sequence_length")
+        self.whole("layers", high=MOST_LAYERS)
         self.whole("burn_in", low=0)
 
 
@@ -222,3 +231,5 @@ class SequentialConfig(NetConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.plain()
+        if len(self.layers) > MOST_LAYERS:
+            raise ConfigError(f"net.layers: {len(self.layers):,} layers\n  accepted: up to {MOST_LAYERS}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from rlkit.config.algo import AlgoConfig, idle
-from rlkit.config.checks import Checked, Whole
+from rlkit.config.checks import Checked, Flag, Whole
 from rlkit.config.learning import OptimizerConfig, ScheduleConfig
 from rlkit.config.memory import MemoryConfig, ReplayConfig
 from rlkit.config.net import MLPConfig, NetConfig, RecurrentConfig, SequentialConfig
@@ -100,10 +100,10 @@ class DQNConfig(OffPolicyConfig):
     tau: float = 1.0
     target_update_every: Whole = 500
     max_grad_norm: float | None = 10.0
-    double: bool = False
+    double: Flag = False
     """The present network chooses the successor's action, the target network rates it (van Hasselt et al. 2016,
     arXiv:1509.06461); false: the target network does both."""
-    dueling: bool = False
+    dueling: Flag = False
     """A head for the state's value and one for the actions' advantages (Wang et al. 2016, arXiv:1511.06581)."""
     loss: Literal["huber", "squared"] = "huber"
     """Of the temporal-difference error: half its square, within 1 alone for huber."""
@@ -166,7 +166,7 @@ class SARSAConfig(AlgoConfig):
     """Bound on the norm of the gradient; null: no clipping."""
     n_steps: Whole = 8
     """Steps per environment and rollout, and so between two updates."""
-    expected: bool = False
+    expected: Flag = False
     """Bootstrap from the mean over the policy's actions (van Seijen et al. 2009) instead of the action that it took."""
     loss: Literal["huber", "squared"] = "squared"
     """Of the temporal-difference error."""

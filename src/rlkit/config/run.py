@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rlkit.config.algo import AlgoConfig
-from rlkit.config.checks import Checked, Whole
+from rlkit.config.checks import Checked, Flag, Whole
 from rlkit.config.env import EnvConfig
 from rlkit.config.memory import MemoryConfig
 from rlkit.config.net import AutoConfig, NetConfig
 from rlkit.config.search import SearchConfig, TrialConfig
+
+MOST_EPISODES = 1_000_000
+"""Of an evaluation."""
 
 
 @dataclass(kw_only=True)
@@ -27,13 +30,14 @@ class EvalConfig(Checked):
     """Episodes of each evaluation during training."""
     episodes: Whole = 100
     """Episodes of the final evaluation, which gives the score."""
-    deterministic: bool = True
+    deterministic: Flag = True
     """Score the mode of the policy; false: sample from it."""
     video_every: Whole | None = None
     """Record an episode at every so many-th evaluation, in `session_<seed>/videos/`; null: never."""
 
     def __post_init__(self) -> None:
-        self.whole("every_frames", "periodic_episodes", "episodes", "video_every")
+        self.whole("every_frames", "video_every")
+        self.whole("periodic_episodes", "episodes", high=MOST_EPISODES)
 
 
 @dataclass(kw_only=True)
@@ -68,6 +72,10 @@ class CheckpointConfig(Checked):
         self.whole("keep", low=2)
 
 
+MOST_THREADS = 1024
+"""Of a session: more than any machine has cores, and few enough to be started."""
+
+
 @dataclass(kw_only=True)
 class RunConfig(Checked):
     """One trial: an algorithm on an environment, over `seeds` seeds."""
@@ -94,7 +102,7 @@ class RunConfig(Checked):
     """auto, cpu, cuda, cuda:1 or mps. auto takes a GPU for pictures and wide layers, the CPU for small networks."""
     threads: Whole = 1
     """CPU threads of one session. Part of the result: another number sums in another order."""
-    deterministic: bool = False
+    deterministic: Flag = False
     """Ask CUDA for deterministic kernels too; CPU runs always are."""
     upload: Literal["never", "auto"] = "never"
     """auto: push the run to HF_DATASET_REPO when it is done, without asking; a push that fails spoils nothing."""
@@ -105,7 +113,8 @@ class RunConfig(Checked):
     def __post_init__(self) -> None:
         self.whole("seed", low=0, high=2**31 - 1)
         self.whole("seeds", high=10_000)
-        self.whole("frames", "num_envs", "threads")
+        self.whole("frames", "num_envs")
+        self.whole("threads", high=MOST_THREADS)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise self.reject("device", "auto, cpu, mps, cuda, or cuda:<number>")
         self.algo.fits(self.net, self.critic_net, self.memory)

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import dataclasses
 import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from rlkit import extending
 from rlkit.config import algo, complaints, env, memory, net, off_policy, run, search
-from rlkit.errors import ConfigError, RunFolderError
+from rlkit.errors import ConfigError
+from rlkit.reading import read_yaml
+from rlkit.redaction import redact_values
 
 SCHEMAS: dict[str, dict[str, type]] = {
     "algo": {
@@ -92,11 +95,11 @@ def compose(
     """
     if base is not None:
         extending.load()
-        with complaints.short():
+        with complaints.short((), overrides, Path(base)):
             return _from_file(Path(base), overrides)
     extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
-    with complaints.short(config_folders(config_dir)), _hydra():
-        return to_config(hydra_compose("config", [*extra, *opened(overrides)]))
+    with complaints.short(config_folders(config_dir), overrides), _hydra():
+        return to_config(hydra_compose("config", [*extra, *opened(overrides, config_dir)]), overrides)
 
 
 def complete(choices: Mapping[str, str], values: Mapping[str, Any]) -> run.RunConfig:
@@ -123,29 +126,114 @@ def _chosen(overrides: tuple[str, ...]) -> DictConfig:
 
 
 def config_folders(config_dir: str | Path | None = None) -> list[Path]:
-    """Where groups are looked for: rlkit's own, `./conf`, and the folder that the user named."""
-    return [conf_dir(), Path.cwd() / "conf", *([Path(config_dir)] if config_dir else [])]
+    """Where groups are looked for, in the order that Hydra has.
+
+    That is `./conf`, unless it has a `config.yaml` and so is another program's, rlkit's own, and the folder that the
+    user named.
+    """
+    here = Path.cwd() / "conf"
+    own, foreign = ([], [here]) if (here / "config.yaml").exists() else ([here], [])
+    return [*own, conf_dir(), *foreign, *([Path(config_dir)] if config_dir else [])]
 
 
-def opened(overrides: Sequence[str]) -> list[str]:
-    """Overrides with `env.kwargs.anything=` let in: those keys belong to the environment, not to rlkit."""
-    return [f"++{o}" if o.startswith("env.kwargs") else o for o in overrides]
+def opened(overrides: Sequence[str], config_dir: str | Path | None = None) -> list[str]:
+    """Overrides as Hydra is to read them.
+
+    `env.kwargs.anything=` is let in: those keys belong to the environment, not to rlkit. `net@critic_net=null` and
+    `tuned=null` choose nothing, for which Hydra has other words; a name that looks like a number stays a text.
+
+    Raises:
+        ConfigError: a word is not to be read, or a group of choices is given none.
+    """
+    elsewhere = any("hydra.searchpath" in word for word in overrides)  # more folders, which only Hydra knows
+    return [_opened(word, None if elsewhere else config_folders(config_dir)) for word in overrides]
 
 
-def to_config(cfg: DictConfig, *, saved: bool = False) -> run.RunConfig:
-    """A composed Hydra config as checked dataclasses; that of a `saved` run may hold options that have no effect."""
-    complaints.reject_unknown(cfg)
-    complaints.reject_missing(cfg)
-    config = OmegaConf.to_object(cfg)
-    assert isinstance(config, run.RunConfig)
+def _opened(word: str, folders: Sequence[Path] | None) -> str:
+    if word.startswith("-"):
+        return word
+    key, given, value = word.partition("=")
+    complaints.check_length(word, key, value)
+    group, chosen = key.lstrip("+~"), value.strip()
+    if key in ("~algo", "~env", "~net", "~memory", "~search"):
+        raise ConfigError(f"{key}: a run needs one\n  accepted: {group}={' or '.join(_choices(group, folders or ()))}")
+    if key in ("hydra.run.dir", "hydra.job.chdir"):
+        raise ConfigError(
+            f"{word}: rlkit makes the folder of a run itself\n  accepted: name=..., and RLKIT_RUNS=folder"
+        )
+    if given and chosen == "null" and key == "net@critic_net":
+        return "~net@critic_net"
+    if given and chosen == "null" and group in ("tuned", "search"):
+        return f"{key}=none"
+    if given and group == "tuned" and folders is not None:
+        _check_tuned(value, folders)
+    elif given and group.partition("@")[0] in GROUPS and (NO_CHOICE.match(chosen) or NUMBER.fullmatch(chosen)):
+        options = _choices(group.partition("@")[0], folders or ())
+        raise ConfigError(complaints.unknown_choice(group, chosen, options))
+    if key == "name" and all(NUMBER.fullmatch(part) for part in value.split(",")):
+        return f"name={','.join(repr(part) for part in value.split(','))}"
+    return f"++{word}" if word.startswith("env.kwargs") else word
+
+
+NO_CHOICE = re.compile(r"null$|\[")
+NUMBER = re.compile(r"[+-]?[\d_]+(\.[\d_]*)?([eE][+-]?\d+)?|[+-]?(inf|nan)|true|false", re.IGNORECASE)
+"""What Hydra takes for a number, and so for no text."""
+
+
+def _choices(group: str, folders: Sequence[Path]) -> list[str]:
+    return sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
+
+
+def _check_tuned(value: str, folders: Sequence[Path]) -> None:
+    """Refuse a file of tuned values that is not there: Hydra takes it for none, as it must for a pair without any.
+
+    Raises:
+        ConfigError: naming the nearest.
+    """
+    accepted = _choices("tuned", folders)
+    for given in value.split(","):
+        name = given.strip().strip("'\"").removesuffix(".yaml")
+        if re.fullmatch(r"[\w./-]+", name) and name not in accepted:
+            raise ConfigError(complaints.unknown_choice("tuned", name, accepted))
+
+
+def check_keys(overrides: Sequence[str], config_dir: str | Path | None = None) -> None:
+    """Refuse keys that no dataclass has, where a configuration is only shown.
+
+    Raises:
+        ConfigError: naming the first unknown key.
+    """
+    extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    with complaints.short(config_folders(config_dir), overrides), _hydra():
+        complaints.reject_unknown(hydra_compose("config", [*extra, *opened(overrides, config_dir)]))
+
+
+def to_config(cfg: DictConfig, overrides: Sequence[str] = (), *, saved: bool = False) -> run.RunConfig:
+    """A composed Hydra config as checked dataclasses.
+
+    Args:
+        cfg: the config.
+        overrides: what the user gave, to be shown where it is at fault.
+        saved: it is that of a run, which may hold options that have no effect.
+
+    Raises:
+        ConfigError: a key, a value or a choice is not accepted.
+    """
+    with complaints.short((), overrides):
+        complaints.reject_unknown(cfg)
+        complaints.reject_missing(cfg)
+        config = complaints.as_object(cfg)
+    if not isinstance(config, run.RunConfig):
+        raise ConfigError("this is no configuration of a run\n  compose one: rlkit algo=ppo env=cartpole")
     if not saved:
         config.algo.without_effect()
     return config
 
 
 def to_yaml(config: run.RunConfig) -> str:
-    """The configuration as the text of `config.yaml`."""
-    text: str = yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True, width=120)
+    """The configuration as the text of `config.yaml`, with `[hidden]` in place of secrets."""
+    values = redact_values(dataclasses.asdict(config))
+    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 
@@ -165,18 +253,16 @@ def _hydra() -> Iterator[None]:
 
 
 def _from_file(path: Path, overrides: Sequence[str]) -> run.RunConfig:
-    try:
-        values = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise RunFolderError(f"{path} cannot be read ({error.strerror}); is this a run folder?") from error
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no configuration")
+    complaints.reject_numbers_for_booleans(values, run.RunConfig, f"{path}: ")
     cfg = OmegaConf.structured(run.RunConfig)
     for group, classes in SCHEMAS.items():
         for key in (group, "critic_net") if group == "net" else (group,):
             if isinstance(values.get(key), dict):
                 cfg[key] = OmegaConf.structured(_by_name(values[key].get("name"), classes, f"{path}: {key}"))
-    cfg.merge_with(OmegaConf.create(values))
+    cfg.merge_with(OmegaConf.create(_literal(values)))
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         if override.is_sweep_override() or override.is_delete():
             raise ConfigError(f"{override.input_line}: a saved run takes plain key=value overrides")
@@ -184,7 +270,16 @@ def _from_file(path: Path, overrides: Sequence[str]) -> run.RunConfig:
         if key in GROUPS and not isinstance(override.value(), dict):
             raise ConfigError(f"{key}={override.value()}: a saved run keeps its {key}; start a new run to change it")
         OmegaConf.update(cfg, key, override.value(), force_add=False)
-    return to_config(cfg, saved=True)
+    return to_config(cfg, overrides, saved=True)
+
+
+def _literal(value: Any) -> Any:
+    """A saved value as it stands: `${...}` in it is text, and asks nothing of this machine's environment."""
+    if isinstance(value, dict):
+        return {key: _literal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_literal(item) for item in value]
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
 
 def _first(*values: Any) -> Any:

@@ -309,6 +309,8 @@ class ReplayMemory:
         self.written, self.first, self.newest = state["written"], state["first"], state["newest"]
         self.beta = state["beta"]
         filled = len(state["table"])
+        if filled != min(self.written, self.steps) * self.num_envs or not 0 <= self.first <= self.written:
+            raise ValueError(f"a memory of {filled} rows cannot hold steps {self.first} to {self.written}")
         self.table[:filled] = state["table"]
         if self.frames is not None:
             self.numbers[:filled] = state["numbers"]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import sys
+import shlex
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rlkit.redaction import redact
+from rlkit.results.logs import log_to as log_to
+from rlkit.results.logs import log_to_stderr as log_to_stderr
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
@@ -81,7 +81,8 @@ class Display:
         aim = f"solved at {solved:g}" if solved is not None else "no score counts as solved"
         logger.info("{}; {}; frame skip {}; autoreset {}", ends, aim, env["frame_skip"], env["autoreset"].split(":")[0])
         threads = f"{device['threads']} thread{'s' * (device['threads'] > 1)} a session"
-        logger.info("{} ({}), {}, memory {:.1f} MB", device["name"], device["reason"], threads, facts["memory_mb"])
+        memory = _size(facts["memory_mb"])
+        logger.info("{} ({}), {}, memory {}", device["name"], device["reason"], threads, memory)
         logger.info("folder {}", _relative(self.folder))
 
     def progress(self, progress: Progress) -> None:
@@ -99,12 +100,12 @@ class Display:
         scored += f"; {p.doing}" if p.doing else ""
         scored += f"; evaluations took {p.split['eval']:.0%}" if p.split["eval"] >= SHOWN_SHARE else ""
         return (
-            f"{seed}{p.frames:,} of {p.total_frames:,} frames ({p.frames / p.total_frames:.0%}), "
+            f"{seed}{p.frames:,} of {p.total_frames:,} frames ({min(1.0, p.frames / p.total_frames):.0%}), "
             f"{p.fps:,.0f} a second, {_duration(p.seconds_left)} left, return {_number(p.return_100)}{scored}"
         )
 
     def _panel(self) -> Panel:
-        title = f"[bold]{self.config.algo.name}[/] on [bold]{self.config.env.today}[/]"
+        title = Text.assemble((self.config.algo.name, "bold"), " on ", (self.config.env.today, "bold"))
         if not self.sessions:
             return Panel(Text("starting ..."), title=title, title_align="left", width=min(100, self.console.width))
         rows = Table.grid(padding=(0, 2), expand=True)
@@ -138,13 +139,16 @@ class Display:
 
 
 def show_card(result: dict[str, Any], folder: Path, console: Console | None = None) -> None:
-    """The closing card: score, interval, protocol, folder, and what to do next."""
+    """The closing card: score, interval, protocol; below it the folder, and what to do next.
+
+    Paths and commands stand outside of the frame, each on a line that is as long as it has to be, to be copied.
+    """
     console = console or Console(highlight=False)
-    final, shown = result["final_return"], _relative(folder)
-    seeds = result["seeds"]
+    final, seeds = result["final_return"], result["seeds"]
+    kind = "deterministic" if final["deterministic"] else "sampled"
     protocol = (
-        f"{final['episodes']} {'deterministic' if final['deterministic'] else 'sampled'} episodes a seed on "
-        f"{result['env_id']}, evaluation seeds {final['eval_seeds']}"
+        f"{counted(final['episodes'], f'{kind} episode')} a seed on {result['env_id']}, "
+        f"evaluation seeds {final['eval_seeds']}"
     )
     score = "not scored: stopped before the end" if final["mean"] is None else f"{final['mean']:.1f}"
     if final["mean"] is not None:
@@ -153,56 +157,41 @@ def show_card(result: dict[str, Any], folder: Path, console: Console | None = No
         score += spread + (
             f", 95 % interval {interval[0]:.1f} to {interval[1]:.1f}, IQM {final['iqm']:.1f}" if interval else ""
         )
+    rows = [("protocol", protocol)]
+    if len(seeds) > 1:
+        rows.append(
+            ("per seed", ", ".join(f"{s}: {_number(r)}" for s, r in zip(seeds, final["per_seed"], strict=True)))
+        )
+    training = result["train_return_100"]["mean"]
+    rows.append(("training", f"return {_number(training)} over the last 100 episodes, with exploration"))
+    took = f"{result['frames']:,} at {result['fps']:,.0f} a second; {_duration(result['wall_seconds'])} in all"
+    rows.append(("frames", took))
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
     table.add_row("score", Text(score, style="bold green" if result["status"] == "complete" else "bold yellow"))
-    table.add_row("protocol", protocol)
-    if len(seeds) > 1:
-        each = ", ".join(f"{s}: {_number(r)}" for s, r in zip(seeds, final["per_seed"], strict=True))
-        table.add_row("per seed", each)
-    training = result["train_return_100"]["mean"]
-    table.add_row("training", f"return {_number(training)} over the last 100 episodes, with exploration")
-    table.add_row(
-        "frames", f"{result['frames']:,} at {result['fps']:,.0f} a second; {_duration(result['wall_seconds'])} in all"
-    )
-    table.add_row("folder", shown)
-    table.add_row("resume", f"rlkit resume {shown}" + ("" if result["status"] == "stopped" else " frames=<more>"))
-    table.add_row("evaluate", f"rlkit evaluate {shown}")
-    table.add_row("play", f"rlkit play {shown} --video play.mp4")
-    title = f"{result['algo']} on {result['env_id']}: {result['status']}"
+    for name, words in rows:
+        table.add_row(name, Text(words))
+    title = Text(f"{result['algo']} on {result['env_id']}: {result['status']}")
     console.print(Panel(table, title=title, title_align="left", expand=False))
+    more = "" if result["status"] == "stopped" else " frames=<more>"
+    for name, words in (
+        ("folder", str(_relative(folder))),
+        ("resume", command("resume", folder) + more),
+        ("evaluate", command("evaluate", folder)),
+        ("play", f"{command('play', folder)} --video play.mp4"),
+    ):
+        console.print(Text.assemble((f"  {name:<8}  ", "dim"), words), soft_wrap=True)
 
 
-def log_to_stderr() -> None:
-    """Send the log to standard error, until a run has a folder; loguru's own handler would show secrets."""
-    log_to(None, lambda text: print(text, file=sys.stderr))
+def command(verb: str, folder: Path) -> str:
+    """The command that does something with a run, as a shell takes it."""
+    return f"rlkit {verb} {shlex.quote(_relative(folder))}"
 
 
-def log_to(run_log: Path | None, show: Callable[[str], None]) -> None:
-    """Send the log to `show`, and with full detail to the run's `run.log`; secrets in it are hidden."""
-    logger.remove()
-    logger.add(lambda message: show(redact(str(message)).rstrip("\n")), format="{message}", level="INFO")
-    if run_log is not None:
-        form = "{time:YYYY-MM-DD HH:mm:ss.SSS} {level: <7} {message}"
-        # Without diagnose: it writes the values of variables beside a traceback.
-        logger.add(_RunLog(run_log), format=form, level="DEBUG", diagnose=False)
-
-
-class _RunLog:
-    """`run.log` as loguru writes to it."""
-
-    def __init__(self, path: Path) -> None:
-        self.file = path.open("a", encoding="utf-8")
-
-    def write(self, message: str) -> None:
-        self.file.write(redact(message))
-
-    def flush(self) -> None:
-        self.file.flush()
-
-    def stop(self) -> None:
-        self.file.close()
+def counted(number: int, noun: str) -> str:
+    """`1 episode`, `20 episodes`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _relative(path: Path) -> str:
@@ -211,6 +200,10 @@ def _relative(path: Path) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def _size(mb: float) -> str:
+    return f"{mb:,.1f} MB" if mb >= 1 else f"{1024 * mb:,.0f} kB"
 
 
 def _number(value: float | None) -> str:

@@ -1,21 +1,27 @@
-"""The run folder: its files, how they are written so that a crash leaves them whole, and how they are read."""
+"""The run folder: where its files are, and whether it is one."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
-import math
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from rlkit.errors import RunFolderError
-from rlkit.redaction import redact
+from rlkit.reading import read_json as read_json
+from rlkit.results.lines import JsonLines as JsonLines
+from rlkit.results.lines import read_rows as read_rows
+from rlkit.results.writing import dumps as dumps
+from rlkit.results.writing import finite as finite
+from rlkit.results.writing import write_json as write_json
+from rlkit.results.writing import write_text as write_text
+from rlkit.results.writing import writing as writing
 
 SCHEMA = 1
 """Version of run.json, result.json and of checkpoints; raised when a reader would have to change."""
@@ -36,7 +42,7 @@ class RunFolder:
         """
         root = runs_root() / name
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        with writing(root):
+        with writing(root, elsewhere="RLKIT_RUNS=/another/folder"):
             root.mkdir(parents=True, exist_ok=True)
             for n in range(1000):
                 path = root / (stamp if n == 0 else f"{stamp}_{n}")
@@ -50,14 +56,18 @@ class RunFolder:
         """An existing run, given by its folder or by that of one of its sessions.
 
         Raises:
-            RunFolderError: there is none.
+            RunFolderError: there is none, or what it holds is not to be read or written: a link that leads out of it,
+                a pipe or a device.
         """
-        folder = Path(path).absolute()  # an environment may change the working directory
-        if folder.name.startswith("session_"):
-            folder = folder.parent
-        if not (folder / "config.yaml").is_file():
-            what = "is not a run folder: it has no config.yaml" if folder.is_dir() else "does not exist"
-            raise RunFolderError(f"{path} {what}{_nearby(folder)}")
+        folder = Path(path).expanduser().absolute()  # an environment may change the working directory
+        try:
+            if folder.name.startswith("session_"):
+                folder = folder.parent
+            if not (folder / "config.yaml").is_file():
+                raise RunFolderError(f"{path} {_no_run(folder)}{_nearby(folder)}")
+            _refuse_strange(folder)
+        except (OSError, ValueError) as error:  # too long a name, a folder of somebody else's, a null character
+            raise RunFolderError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
         return cls(folder)
 
     @property
@@ -119,108 +129,7 @@ class SessionFolder:
 
 def runs_root() -> Path:
     """The folder of all runs, absolute: `RLKIT_RUNS`, by default `runs` in the working directory."""
-    return Path(os.environ.get("RLKIT_RUNS", "runs")).absolute()
-
-
-class JsonLines:
-    """An append-only file of one JSON object a line, `frames` strictly rising."""
-
-    def __init__(self, path: Path, *, keep_until: int | None = None) -> None:
-        """Open for appending; rows after `keep_until` frames, and a torn last line, are cut off first."""
-        self.path = path
-        with writing(path):
-            if path.exists():
-                rows = [row for row in read_rows(path) if keep_until is not None and row["frames"] <= keep_until]
-                write_text(path, "".join(dumps(row) + "\n" for row in rows))
-            self.file: IO[str] = path.open("a", encoding="utf-8")
-
-    def write(self, row: dict[str, Any]) -> None:
-        """Append one row."""
-        with writing(self.path):
-            self.file.write(dumps(row) + "\n")
-            self.file.flush()
-
-    def sync(self) -> None:
-        """Have the rows on disk, before a checkpoint that counts on them."""
-        with writing(self.path):
-            os.fsync(self.file.fileno())
-
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSON-lines file; a last line that was cut short is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-        RunFolderError: it is missing or not JSON.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunFolderError(f"{path} cannot be read: {error.strerror}") from error
-    except json.JSONDecodeError as error:
-        raise RunFolderError(f"{path} is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise RunFolderError(f"{path} holds no JSON object")
-    return value
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON object, indented, whole or not at all."""
-    write_text(path, json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n")
-
-
-ELSEWHERE = "RLKIT_RUNS=/another/folder"
-
-
-def write_text(path: Path, text: str, *, elsewhere: str = ELSEWHERE) -> None:
-    """Write a file whole or not at all: beside it first, then in its place. Secrets in it are hidden.
-
-    Args:
-        path: the file.
-        text: all of it.
-        elsewhere: what to give to write into another place, for the error.
-
-    Raises:
-        RunFolderError: the disk is full or read-only.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with writing(path, elsewhere=elsewhere):
-        try:
-            with beside.open("w", encoding="utf-8") as file:
-                file.write(redact(text))
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-
-
-def dumps(row: dict[str, Any]) -> str:
-    """One line of JSON, without NaN or infinities."""
-    return json.dumps(finite(row), ensure_ascii=False)
-
-
-def finite(value: Any) -> Any:
-    """The value with null for every number that is not finite, since JSON has none."""
-    if isinstance(value, dict):
-        return {key: finite(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return Path(os.environ.get("RLKIT_RUNS", "").strip() or "runs").expanduser().absolute()
 
 
 def config_hash(config: dict[str, Any]) -> str:
@@ -228,31 +137,67 @@ def config_hash(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
-@contextlib.contextmanager
-def writing(path: Path, *, elsewhere: str = ELSEWHERE) -> Iterator[None]:
-    """Say what could not be written, why, and what gives it another place, when the system refuses.
+FILES = ("config.yaml", "overrides.yaml", "run.json", "result.json", "run.log", "plots", ".lock")
+SESSION_FILES = ("metrics.jsonl", "eval.jsonl", "timing.jsonl", "result.json", "checkpoints", "videos", ".lock")
+"""What rlkit reads and writes in a run's folder, and in that of a session."""
+
+
+def _refuse_strange(folder: Path) -> None:
+    """Refuse a run in which a pipe, a device or a way out of the folder stands in place of a file.
 
     Raises:
-        RunFolderError: in place of the OSError.
+        RunFolderError: naming the first.
     """
-    try:
-        yield
-    except OSError as error:
-        remedy = {
-            errno.ENOSPC: "the disk is full; free some space",
-            errno.EDQUOT: "your disk quota is used up; free some space",
-            errno.EROFS: "the file system is read-only",
-            errno.EACCES: "permission denied",
-            errno.EPERM: "permission denied",
-            errno.ENOTDIR: "a part of the path is a file",
-        }.get(error.errno or 0, str(error.strerror or error))
-        raise RunFolderError(
-            f"cannot write {error.filename or path}: {remedy}\n"
-            f"  write elsewhere with {elsewhere}; what was already written is kept"
-        ) from error
+    sessions = [path for path in sorted(folder.iterdir()) if path.name.startswith("session_")]
+    ours = [folder / name for name in FILES]
+    ours += [entry for path in sessions for entry in (path, *(path / name for name in SESSION_FILES))]
+    root = folder.resolve()
+    for path in ours:
+        try:
+            found = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if stat.S_ISLNK(found.st_mode):
+            target = path.resolve()
+            if not target.is_relative_to(root):
+                raise RunFolderError(
+                    f"{path} is a link that leads out of the run, to {target}\n"
+                    "  put what it leads to in its place; rlkit neither reads nor writes through it"
+                )
+            if not target.exists():
+                continue
+            found = target.stat()
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise RunFolderError(f"{path} is a pipe, a socket or a device, where a run has a file\n  remove it")
+
+
+def _no_run(folder: Path) -> str:
+    """Why a folder is no run's."""
+    if folder.is_dir():
+        return "is not a run folder: it has no config.yaml"
+    return "is a file, and a run is a folder" if folder.exists() else "does not exist"
+
+
+DEEPEST, MOST_FOLDERS = 4, 2000
+"""How far a run is looked for below a folder that is none."""
 
 
 def _nearby(folder: Path) -> str:
     """The newest run below a folder, to name it in an error."""
-    runs = sorted((p.parent for p in folder.glob("**/config.yaml")), key=lambda p: p.name) if folder.is_dir() else []
-    return f"\n  the newest run below it: {runs[-1]}" if runs else ""
+    found = [(config.stat().st_mtime, config.parent) for config in _configs(folder)]
+    return f"\n  the newest run below it: {max(found)[1]}" if found else ""
+
+
+def _configs(folder: Path) -> Iterator[Path]:
+    """The configurations of runs below a folder, level by level."""
+    level, seen = [folder], 0
+    for _ in range(DEEPEST):
+        below: list[Path] = []
+        for place in level:
+            with contextlib.suppress(OSError):
+                below += [path for path in place.iterdir() if path.is_dir() and not path.is_symlink()]
+        seen += len(below)
+        if seen > MOST_FOLDERS:
+            return
+        yield from (config for path in below if (config := path / "config.yaml").is_file())
+        level = below

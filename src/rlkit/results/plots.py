@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlkit.results.folder import read_rows, writing
+from rlkit.results.folder import writing
+from rlkit.results.lines import read_evals
 
 if TYPE_CHECKING:
     from rlkit.results.folder import RunFolder
@@ -18,7 +19,7 @@ SURFACE, INK, MUTED, LINE = "#ffffff", "#1f2328", "#6e7781", "#2f6fde"
 def plot_trial(folder: RunFolder, result: dict[str, Any]) -> None:
     """Draw `plots/learning_curve.{png,svg,csv}`: evaluations during training, each seed thin, their mean thick."""
     seeds, title = result["seeds"], f"{result['algo']} on {result['env_id']}"
-    curves = {seed: read_rows(folder.session(seed).eval) for seed in seeds}
+    curves = {seed: read_evals(folder.session(seed).eval) for seed in seeds}
     points = [(seed, row["frames"], row["mean"]) for seed, rows in curves.items() for row in rows]
     if not points:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from rlkit.envs.view import View
 from rlkit.errors import ConfigError, DivergedError, RunFolderError
 from rlkit.results.folder import RunFolder
 from rlkit.sharing import hub
+from rlkit.sharing import trust as trusted
 from rlkit.training import checkpoint
 from rlkit.training.acting import Actor
 from rlkit.training.process import choose_device, device_of
@@ -137,22 +139,24 @@ def not_finite(algo: Algorithm) -> str | None:
     return next((name for name, weight in algo.weights().items() if not torch.isfinite(weight).all()), None)
 
 
-def load(run: str | Path, *, seed: int | None = None) -> Agent:
+def load(run: str | Path, *, seed: int | None = None, trust: Collection[str] = ()) -> Agent:
     """The agent of a run's newest valid checkpoint.
 
     Args:
         run: the run's folder, or that of one of its sessions; or `hf://user/repo/run` of the Hub, whose hashes are
             verified.
         seed: which session; by default the one that `run` names, else the first.
+        trust: modules that a run of the Hub may have imported, as `env.id=module:Name` of its configuration asks.
 
     Raises:
-        SharingError: a run of the Hub is not found, or is refused.
+        SharingError: a run of the Hub is not found, is refused, or names a module that is not in `trust`.
         RunFolderError: no such run or session, or no checkpoint yet.
         CheckpointError: no checkpoint verifies.
     """
     run = hub.local(run)
     folder = RunFolder.open(run)
     config = compose(base=folder.config)
+    trusted.check(folder.path, config.env, trust)
     name = Path(run).name
     if seed is None:
         number = name.removeprefix("session_")
@@ -160,10 +164,16 @@ def load(run: str | Path, *, seed: int | None = None) -> Agent:
             raise RunFolderError(f"{run} is no session's folder\n  these are named session_<seed>")
         seed = int(number) if name.startswith("session_") else config.seed
     session = folder.session(seed)
-    path = checkpoint.newest(session.checkpoints, acting=True)
+    return checkpoint.restored(session.checkpoints, lambda path: _loaded(folder, config, seed, path), acting=True)
+
+
+def _loaded(folder: RunFolder, config: RunConfig, seed: int, path: Path | None) -> Agent:
+    """The agent of a checkpoint."""
     if path is None:
         seeds = ", ".join(sorted(p.name.removeprefix("session_") for p in folder.path.glob("session_*")))
-        raise RunFolderError(f"{session.path} has no checkpoint yet\n  sessions of this run: {seeds or 'none'}")
+        raise RunFolderError(
+            f"{folder.session(seed).path} has no checkpoint yet\n  sessions of this run: {seeds or 'none'}"
+        )
     backend, spec, _ = make(dataclasses.replace(config.env, vectorization="auto"), 1)
     raw = backend.envs[0].view.layout.raw if isinstance(backend, Sync) else None
     backend.close()
@@ -175,10 +185,15 @@ def load(run: str | Path, *, seed: int | None = None) -> Agent:
         config = dataclasses.replace(config, device="cpu")
         device = device_of(config)
     algo = build(config, seed, spec, device)
-    algo.load_weights(checkpoint.load_weights(path))
     seen = ObservationTransform(config.env, spec.observation.shape or ())
-    envs = checkpoint.load_parts(path, {"envs"})["envs"]
-    seen.load_state_dict(envs["observations"])
+    with checkpoint.restoring(path):
+        weights = checkpoint.load_weights(path)
+        checkpoint.check_weights(weights, algo.weights())
+        envs = checkpoint.load_parts(path, {"envs"})["envs"]
+        checkpoint.check_form(envs["observations"], seen.state_dict(), "envs.observations")
+        checkpoint.check_form(envs["backend"], "sync", "envs.backend")
+        algo.load_weights(weights)
+        seen.load_state_dict(envs["observations"])
     return Agent(config, seed, int(path.name), algo, seen, envs["backend"], raw)
 
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import psutil
-from gymnasium import spaces
 
-from rlkit.config.memory import MemoryConfig, ReplayConfig
-from rlkit.errors import ConfigError
-from rlkit.memory.replay import replay_bytes
 from rlkit.training.interrupt import StoppedError
 from rlkit.types import Rollout
 
@@ -20,54 +14,7 @@ if TYPE_CHECKING:
     from rlkit.algos.base import Algorithm
     from rlkit.envs.vector import VectorEnv
     from rlkit.training.interrupt import StopSignal
-    from rlkit.types import Array, EnvSpec, State
-
-
-def rollout_bytes(spec: EnvSpec, steps: int) -> int:
-    """What the arrays of a rollout and their shuffled copy will take, and the actions that are kept for a resume."""
-    obs = math.prod(spec.observation.shape or ()) * np.dtype(spec.observation.dtype or np.float32).itemsize
-    continuous = isinstance(spec.action, spaces.Box)
-    action = math.prod(spec.action.shape or ()) * (4 if continuous else 8)
-    params = 4 * spaces.flatdim(spec.action) * (2 if continuous else 1)
-    learnt = 5 * 4  # value, log-probability, advantage, target, and the critic's output if acting gives it, float32
-    held = obs + action + params + learnt + 4 + 4 + 1 + 1  # and next value, reward, terminated, boundary
-    kept = 128 + spec.num_envs * action  # an array for each step
-    return (steps + 1) * spec.num_envs * held + steps * (spec.num_envs * (obs + action + learnt) + kept)
-
-
-def episode_bytes(spec: EnvSpec, rows: int) -> int:
-    """What the past episodes of self-imitation will take: observation, action and return of each step."""
-    obs = math.prod(spec.observation.shape or ()) * np.dtype(spec.observation.dtype or np.float32).itemsize
-    return rows * (obs + 8 * max(1, math.prod(spec.action.shape or ())) + 4)
-
-
-def check_memory(spec: EnvSpec, steps: int, memory: MemoryConfig, episode_rows: int = 0) -> int:
-    """The bytes that a rollout, a replay memory and past episodes will take, if there is room for them.
-
-    Raises:
-        ConfigError: there is not.
-    """
-    rollout, free = rollout_bytes(spec, steps), psutil.virtual_memory().available
-    episodes = episode_bytes(spec, episode_rows)
-    if episodes and episodes > free - rollout:
-        raise ConfigError(
-            f"algo.sil.buffer_size={episode_rows}: so many steps take {episodes / 2**30:.1f} GiB, "
-            f"{free / 2**30:.1f} GiB are free\n  lower it"
-        )
-    replay = 0
-    if isinstance(memory, ReplayConfig):
-        replay = replay_bytes(memory, spec)
-        if replay > free - rollout and not memory.on_disk:
-            raise ConfigError(
-                f"memory.buffer_size={memory.buffer_size}: so many transitions take {replay / 2**30:.1f} GiB, "
-                f"{free / 2**30:.1f} GiB are free\n  lower it, or set memory.on_disk=true"
-            )
-    if rollout > free:
-        raise ConfigError(
-            f"a rollout of {steps} steps of {spec.num_envs} environments takes {rollout / 2**30:.1f} GiB, "
-            f"{free / 2**30:.1f} GiB are free\n  lower algo.n_steps or num_envs"
-        )
-    return rollout + replay + episodes
+    from rlkit.types import Array, State
 
 
 class Collector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from gymnasium import spaces
 from rlkit.envs.layout import is_picture
 from rlkit.envs.make import make
 from rlkit.errors import ConfigError, EnvError
+from rlkit.training.room import check_envs, check_memory, check_nets
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
@@ -34,6 +36,9 @@ def check(config: RunConfig) -> RunConfig:
     pictures = is_picture(spec.observation)
     config = config.settled(pictures)
     check_actions(config, spec, pictures)
+    check_envs(config)
+    check_nets(config, spec)
+    check_memory(dataclasses.replace(spec, num_envs=config.num_envs), getattr(config.algo, "n_steps", 1), config.memory)
     for key, net in (("net", config.net), ("net@critic_net", config.critic_net)):
         sees = "pictures" if pictures else "vectors"
         if net is not None and sees not in net.sees:

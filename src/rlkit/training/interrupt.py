@@ -13,6 +13,7 @@ from typing import Any, Self
 
 ECHO_SECONDS = 1.0
 """One Ctrl-C may come more than once: from the terminal, and passed on by whoever started the job."""
+HANG_UP = getattr(signal, "SIGHUP", None)
 MAKE_ROOM = getattr(signal, "SIGUSR2", None)
 """What submitit has SLURM send before the time limit: its own handler queues the job again and ends it."""
 
@@ -27,6 +28,7 @@ class StopSignal:
     | signal | on a workstation | in a job of SLURM |
     |---|---|---|
     | SIGINT | stop with a checkpoint; a second time at once | the same |
+    | SIGHUP: the terminal has gone | stop with a checkpoint, unless it is ignored, as under nohup | the same |
     | SIGTERM | the same | save and go on until SLURM kills the job: one that ends by itself is not queued again |
     | SIGUSR2 | - | stop with a checkpoint, then `make_room` |
     """
@@ -49,6 +51,8 @@ class StopSignal:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             self._install(signal.SIGINT, self._stop)
+            if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:
+                self._install(HANG_UP, self._stop)
             self._install(signal.SIGTERM, self._save if "SLURM_JOB_ID" in os.environ else self._stop)
             if MAKE_ROOM is not None and callable(signal.getsignal(MAKE_ROOM)):
                 self._install(MAKE_ROOM, self._leave)
@@ -78,11 +82,17 @@ class StopSignal:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM raise KeyboardInterrupt, also where a shell had SIGINT ignored, as for `command &`."""
+    """SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt.
+
+    SIGINT does so also where a shell had it ignored, as for `command &`; SIGHUP does not where nohup has.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:
+        numbers.append(HANG_UP)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
     finally:

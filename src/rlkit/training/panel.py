@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rlkit.results.folder import read_rows
+from rlkit.results.lines import read_evals
 from rlkit.results.stats import iqm
 from rlkit.training.progress import Judge, Verdict
 
@@ -39,7 +39,7 @@ class Panel:
         self.waiting: dict[int, list[Callable[[Verdict | None], None]]] = {}
         self.verdict: Verdict | None = None
         for seed in config.seed_list:
-            for row in read_rows(folder.session(seed).eval):
+            for row in read_evals(folder.session(seed).eval):
                 self.values.setdefault(self.nominal(row["frames"]), {})[seed] = row["mean"]
 
     def nominal(self, frames: int) -> int:

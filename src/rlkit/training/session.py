@@ -23,16 +23,20 @@ from rlkit.envs.one import find, time_limit
 from rlkit.envs.vector import VectorEnv
 from rlkit.errors import CheckpointError, DivergedError, EnvError, RlkitError, RunFolderError
 from rlkit.memory import build as memory
-from rlkit.results.folder import JsonLines, SessionFolder, read_json, read_rows, write_json, writing
+from rlkit.reading import read_result
+from rlkit.results.folder import JsonLines, SessionFolder, write_json, writing
+from rlkit.results.lines import read_evals
+from rlkit.results.lock import alone
 from rlkit.results.summary import failed_result, session_result
 from rlkit.results.tensorboard import EventLog
 from rlkit.training import agent, checkpoint
 from rlkit.training.allocator import keep_freed_memory
-from rlkit.training.collect import EPISODE_STEPS, Collector, check_memory
+from rlkit.training.collect import EPISODE_STEPS, Collector
 from rlkit.training.evaluate import ENDLESS, Evaluator, Score
 from rlkit.training.interrupt import StoppedError, StopSignal
 from rlkit.training.process import device_for, threads_of
 from rlkit.training.progress import Judge, Phases, Progress, Watcher
+from rlkit.training.room import check_envs, check_memory, check_nets
 from rlkit.types import Update
 
 if TYPE_CHECKING:
@@ -41,6 +45,9 @@ if TYPE_CHECKING:
     from rlkit.types import Rollout, State
 
 WATCH_SECONDS = 0.2
+WAIT_SECONDS = 60.0
+"""How long a session waits for another process that still writes to its folder: one whose parent was killed, which
+saves and ends."""
 LONG_ROLLOUT_SECONDS = 0.5
 """A rollout after one that took so long can be left unfinished at Ctrl-C."""
 
@@ -75,34 +82,62 @@ def run_session(
         EnvError: the environment cannot be made, or breaks its contract.
         RunFolderError: the folder cannot be written.
     """
-    if folder.result.exists():
-        result = read_json(folder.result)
-        if result["status"] == "pruned" or (result["status"] == "complete" and result["frames"] >= config.frames):
-            return result
-    stop, started = stop or StopSignal(), started or time.perf_counter()
     with writing(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as opened:
-        session: Session | None = None
+    with alone(folder.path, "trained", wait_seconds=WAIT_SECONDS):
+        if folder.result.exists():
+            result = read_result(folder.result)
+            if result["status"] == "pruned" or (result["status"] == "complete" and result["frames"] >= config.frames):
+                return result
+        begun: list[Session] = []
+        stop, started = stop or StopSignal(), started or time.perf_counter()
+
+        def begin(newest: Path | None) -> Session:
+            return Session(config, seed, folder, watcher, judge, stop, started, newest)
+
         try:
-            opened.enter_context(np.errstate(over="ignore", invalid="ignore"))  # what diverges is noticed and named
-            session = Session(config, seed, folder, watcher, judge, stop, started, opened)
-            return session.run()
-        except Exception as error:
-            status = "diverged" if isinstance(error, DivergedError) else "failed"
-            why = str(error) if isinstance(error, RlkitError) else f"{type(error).__name__}: {error}"
+            with np.errstate(over="ignore", invalid="ignore"):  # what diverges is noticed and named below
+                begun.append(checkpoint.restored(folder.checkpoints, begin))
+                result = begun[0].run()
+        except BaseException as error:
             with contextlib.suppress(RunFolderError):  # the disk may be what failed
-                if session is not None:
-                    session.finish(status, why)
-                else:
-                    write_json(folder.result, failed_result(config, seed, why))
+                if isinstance(error, Exception):
+                    _fail(begun, config, seed, folder, error)
+            with contextlib.suppress(RunFolderError):
+                for session in begun:
+                    session.close()
             raise
+        begun[0].close()
+        return result
+
+
+def _fail(begun: list[Session], config: RunConfig, seed: int, folder: SessionFolder, error: Exception) -> None:
+    """Write the result of a session that failed, with the reason; one that had not begun has no more than that."""
+    why = str(error) if isinstance(error, RlkitError) else f"{type(error).__name__}: {error}"
+    if begun:
+        begun[0].finish("diverged" if isinstance(error, DivergedError) else "failed", why)
+    elif not folder.result.exists() and not isinstance(error, CheckpointError):
+        write_json(folder.result, failed_result(config, seed, why))
 
 
 class Session:
-    """Everything that one session holds; see `run_session` for the arguments."""
+    """Everything that one session holds; see `run_session` for the arguments.
 
-    def __init__(
+    Args:
+        newest: the checkpoint to continue from; None begins anew.
+    """
+
+    def __init__(self, *given: Any) -> None:
+        self.opened = contextlib.ExitStack()
+        """What has to be closed or restored, also where a later part cannot be made."""
+        try:
+            self._begin(*given)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self.opened.close()
+            raise
+
+    def _begin(
         self,
         config: RunConfig,
         seed: int,
@@ -111,11 +146,11 @@ class Session:
         judge: Judge | None,
         stop: StopSignal,
         started: float,
-        opened: contextlib.ExitStack,
+        newest: Path | None,
     ) -> None:
-        self.seed, self.folder = seed, folder
-        self.config = config
+        self.config, self.seed, self.folder = config, seed, folder
         self.watcher, self.judge, self.stop, self.started = watcher, judge, stop, started
+        opened = self.opened
 
         keep_freed_memory()
         opened.enter_context(threads_of(config))
@@ -123,8 +158,8 @@ class Session:
         shared = config.seeds > 1 or config.trial.storage is not None  # with other seeds, or with other trials
         env_threads = config.threads if shared else available_cores()
         seeding.seed_globals(seed)
-        newest = checkpoint.newest(folder.checkpoints)
-        saved = None if newest is None else checkpoint.load_parts(newest)
+        check_envs(config)
+        saved = None if newest is None else self._read(newest)
         env = with_limit(config)
         made = make(
             env,
@@ -138,12 +173,13 @@ class Session:
         config = config.settled(is_picture(made.spec.observation))
         device = opened.enter_context(device_for(config))
         self.spec = made.spec
+        check_nets(config, self.spec)
         self.envs = VectorEnv(made.backend, env, seed, config.algo.gamma)
         self.algo = agent.build(config, seed, self.spec, device)
         self.minibatches = seeding.stream(seed, "minibatches")
         steps = self.algo.rollout_steps or self.spec.max_episode_steps or EPISODE_STEPS
         sil = getattr(config.algo, "sil", None)
-        forecast = check_memory(self.spec, steps, config.memory, int(sil.buffer_size) if sil else 0)
+        forecast = check_memory(self.spec, steps, config.memory, int(sil.buffer_size) if sil else 0, folder.path)
         if watcher is not None:
             watcher.facts(seed, {**agent.facts(made, device, config), "memory_mb": forecast / 2**20})
         self.memory = memory.build(
@@ -188,6 +224,7 @@ class Session:
             )
         if newest is not None and saved is not None:
             self._load(newest, saved)
+            del saved  # the arrays of its files
             logger.info("seed {}: continuing from {:,} frames", seed, self.frames)
         keep = None if newest is None else self.frames
         self.metrics_file = JsonLines(folder.metrics, keep_until=keep)
@@ -392,7 +429,7 @@ class Session:
             frames=self.frames,
             updates=self.updates,
             final=final,
-            evals=read_rows(self.folder.eval),
+            evals=read_evals(self.folder.eval),
             train_return=_mean(self.envs.recent_returns),
             random_return=self.random_return,
             fps=self._fps(),
@@ -407,6 +444,10 @@ class Session:
         return result
 
     # State: a checkpoint is the sum of its parts.
+
+    def close(self) -> None:
+        """Close files and environments, all of them even where one of them fails to, and restore the process."""
+        self.opened.close()
 
     def _collecting(self) -> dict[str, State]:
         """The parts of the state that collecting changes."""
@@ -442,27 +483,49 @@ class Session:
         checkpoint.save(self.folder.checkpoints, self.frames, self.algo.weights(), parts, self.config.checkpoint.keep)
         self.checkpoint_frames = self.frames
 
-    def _load(self, path: Path, parts: dict[str, State]) -> None:
+    def _read(self, path: Path) -> dict[str, State]:
+        """The parts of a checkpoint, all of them there."""
+        parts = checkpoint.load_parts(path)
         if missing := {"algo", "memory", "envs", "collector", "streams", "session"} - set(parts):
             raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}: it is no checkpoint of a session")
-        self.algo.load_weights(checkpoint.load_weights(path))
-        self.algo.load_state_dict(parts["algo"])
-        self.memory.load_state_dict(parts["memory"])
-        self.envs.load_state_dict(parts["envs"])
-        self.collector.load_state_dict(parts["collector"])
-        seeding.set_generator_state(self.algo.rng, parts["streams"]["acting"])
-        seeding.set_generator_state(self.minibatches, parts["streams"]["minibatches"])
-        seeding.set_globals_state(parts["streams"]["globals"])
-        mine = parts["session"]
-        self.frames = self.checkpoint_frames = mine["frames"]
-        self.updates = mine["updates"]
-        self.last_eval = math.nan if mine["last_eval"] is None else mine["last_eval"]
-        # Checkpoints of version 0.1 have neither.
-        self.eval_due = mine.get("eval_due", False)
-        random_return = mine.get("random_return")
-        self.random_return = math.nan if random_return is None else random_return
-        self.phases, self.seconds_before = Phases(**mine["phases"]), mine["wall_seconds"]
-        self.reporting = Update(mine.get("reporting", {}))  # older checkpoints have none
+        with checkpoint.restoring(path):
+            checkpoint.check_form(parts["session"], {"frames": 0, "updates": 0, "wall_seconds": 0.0}, "session")
+            checkpoint.check_form(parts["envs"]["backend"], "sync", "envs.backend")
+            if parts["session"]["frames"] != int(path.name):
+                raise ValueError(f"it is of {parts['session']['frames']} frames")
+        return parts
+
+    def _load(self, path: Path, parts: dict[str, State]) -> None:
+        """Take up the state of a checkpoint.
+
+        Raises:
+            CheckpointError: it does not have the form of this run's state.
+        """
+        with checkpoint.restoring(path):
+            weights = checkpoint.load_weights(path)
+            checkpoint.check_weights(weights, self.algo.weights())
+            checkpoint.check_form(parts["algo"], self.algo.state_dict(), "algo")
+            checkpoint.check_form(parts["memory"], self.memory.state_dict(), "memory", rows=True)
+            mine, envs = parts["session"], {**self.envs.state_dict()}
+            del envs["actions"]  # there are none yet
+            checkpoint.check_form(parts["envs"], envs, "envs")
+            self.algo.load_weights(weights)
+            self.algo.load_state_dict(parts["algo"])
+            self.memory.load_state_dict(parts["memory"])
+            self.envs.load_state_dict(parts["envs"])
+            self.collector.load_state_dict(parts["collector"])
+            seeding.set_generator_state(self.algo.rng, parts["streams"]["acting"])
+            seeding.set_generator_state(self.minibatches, parts["streams"]["minibatches"])
+            seeding.set_globals_state(parts["streams"]["globals"])
+            self.frames = self.checkpoint_frames = mine["frames"]
+            self.updates = mine["updates"]
+            self.last_eval = math.nan if mine["last_eval"] is None else float(mine["last_eval"])
+            self.phases, self.seconds_before = Phases(**mine["phases"]), float(mine["wall_seconds"])
+            # Checkpoints of version 0.1 have none of these.
+            self.eval_due = bool(mine.get("eval_due", False))
+            random_return = mine.get("random_return")
+            self.random_return = math.nan if random_return is None else float(random_return)
+            self.reporting = Update(mine.get("reporting", {}))
 
     # What is told of it.
 

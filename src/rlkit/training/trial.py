@@ -20,13 +20,17 @@ from loguru import logger
 from rlkit.config.schema import to_yaml
 from rlkit.cores import available_cores
 from rlkit.errors import RlkitError, RunFolderError
+from rlkit.reading import read_result
+from rlkit.redaction import hidden_keys, redact
 from rlkit.results.console import Display, log_to
-from rlkit.results.folder import SCHEMA, RunFolder, config_hash, read_json, read_rows, write_json, write_text
+from rlkit.results.folder import SCHEMA, RunFolder, config_hash, read_json, write_json, write_text
+from rlkit.results.lines import read_evals
 from rlkit.results.lock import alone
 from rlkit.results.provenance import provenance
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.panel import Panel
 from rlkit.training.progress import Judge, Progress
+from rlkit.training.worker import HIDDEN_VALUES
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
@@ -60,7 +64,13 @@ def create(config: RunConfig, overrides: Sequence[str] = ()) -> RunFolder:
     """A new run folder with its configuration."""
     folder = RunFolder.create(config.label)
     write_text(folder.config, to_yaml(config))
-    write_text(folder.path / "overrides.yaml", yaml.safe_dump(list(overrides)))
+    write_text(folder.path / "overrides.yaml", yaml.safe_dump([redact(word) for word in overrides]))
+    if hidden := hidden_keys(dataclasses.asdict(config)):
+        logger.warning(
+            "config.yaml has [hidden] in place of {}: this run cannot be resumed, evaluated or shared. An environment "
+            "that needs a secret reads it from the variables of its process",
+            ", ".join(hidden),
+        )
     return folder
 
 
@@ -115,7 +125,7 @@ def _conclude(config: RunConfig, folder: RunFolder, failures: dict[int, Failure]
     """Write the trial's result from the sessions that reached the budget, were pruned, or were stopped."""
     from rlkit.results.summary import trial_result
 
-    found = {s: read_json(folder.session(s).result) for s in config.seed_list if folder.session(s).result.exists()}
+    found = {s: read_result(folder.session(s).result) for s in config.seed_list if folder.session(s).result.exists()}
     whole = [
         s
         for s, r in found.items()
@@ -135,7 +145,7 @@ def _conclude(config: RunConfig, folder: RunFolder, failures: dict[int, Failure]
     write_json(folder.run, {**read_json(folder.run), "status": status, "error": error})
     if not shown:
         return {"status": status, "error": error}
-    evals = [read_rows(folder.session(s).eval) for s in shown]
+    evals = [read_evals(folder.session(s).eval) for s in shown]
     result = {**trial_result(config, status, [found[s] for s in shown], evals), "status": status, "error": error}
     write_json(folder.result, result)
     return result
@@ -226,7 +236,7 @@ def _in_workers(
         while (waiting and not stop.requested) or running:
             while waiting and len(running) < slots and not stop.requested:
                 seed = waiting.pop(0)
-                running[seed] = _Worker(folder, seed, config.threads, watcher, panel)
+                running[seed] = _Worker(folder, seed, config, watcher, panel)
             if stop.requested and asked_at is None:
                 asked_at = time.monotonic()
                 for worker in running.values():
@@ -252,14 +262,17 @@ def _in_workers(
 class _Worker:
     """A session's process, and the thread that reads what it says."""
 
-    def __init__(self, folder: RunFolder, seed: int, threads: int, watcher: _Watcher, panel: Panel | None) -> None:
+    def __init__(self, folder: RunFolder, seed: int, config: RunConfig, watcher: _Watcher, panel: Panel | None) -> None:
         self.seed, self.watcher, self.panel = seed, watcher, panel
         self.error = ""
-        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+        # What config.yaml hides; the variables of a process are for its owner alone.
+        secrets = {HIDDEN_VALUES: json.dumps(hidden_keys(dataclasses.asdict(config)))}
+        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(config.threads))
         with folder.log.open("a") as log:
             self.process = subprocess.Popen(
                 [
                     sys.executable,
+                    "-P",  # a file of the working directory hides no module: it comes last in PYTHONPATH
                     "-m",
                     "rlkit.training.worker",
                     str(folder.path),
@@ -270,7 +283,12 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, **limits, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                env={
+                    **os.environ,
+                    **limits,
+                    **secrets,
+                    "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+                },
                 start_new_session=True,  # Ctrl-C reaches the parent only, which then asks
             )
         self.reader = threading.Thread(target=self._read, daemon=True)

@@ -15,14 +15,18 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from rlkit.errors import RlkitError
 from rlkit.results.folder import RunFolder
+from rlkit.results.streams import make_lenient
 from rlkit.training.interrupt import MAKE_ROOM, StopSignal
 from rlkit.training.progress import Verdict
 
 VERDICTS: dict[str, Verdict] = {"pruned": "pruned", "stopped": "stopped"}
+HIDDEN_VALUES = "RLKIT_HIDDEN_VALUES"
+"""Variable with what config.yaml hides, as JSON: dotted key -> value."""
 FAULT = 1
 """Exit status after an error that is ours; one of the user's is 2, as everywhere."""
 
@@ -53,8 +57,19 @@ class Pipe:
         """One line; if nobody reads it any more, the closed input stops the session."""
         try:
             print(json.dumps(message), file=self.channel, flush=True)
-        except BrokenPipeError:
+        except OSError:
             return
+
+
+def _set(node: Any, path: Sequence[str], value: Any) -> None:
+    """Set a value of a configuration, through dataclasses and dictionaries."""
+    first, *rest = path
+    if rest:
+        _set(node[first] if isinstance(node, dict) else getattr(node, first), rest, value)
+    elif isinstance(node, dict):
+        node[first] = value
+    else:
+        setattr(node, first, value)
 
 
 def main() -> int:
@@ -63,6 +78,7 @@ def main() -> int:
     if MAKE_ROOM is not None:
         signal.signal(MAKE_ROOM, signal.SIG_IGN)  # for the parent, which then asks
     pipe = Pipe()
+    make_lenient()
     folder, seed = RunFolder.open(sys.argv[1]), int(sys.argv[2])
     stop = StopSignal()
     answers: queue.Queue[str] = queue.Queue()
@@ -91,6 +107,8 @@ def main() -> int:
     try:
         with stop:
             config = compose(base=folder.config)
+            for key, value in json.loads(os.environ.pop(HIDDEN_VALUES, "{}")).items():
+                _set(config, key.split("."), value)
             asked = judge if "judged" in sys.argv[3:] else None
             run_session(config, seed, folder.session(seed), watcher=pipe, judge=asked, stop=stop, started=started)
     except RlkitError as error:

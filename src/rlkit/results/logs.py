@@ -1,0 +1,88 @@
+"""Where the log goes: what the user sees, and a run's `run.log`. A host program's own handlers are left alone."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+
+from rlkit.errors import RunFolderError
+from rlkit.redaction import redact
+from rlkit.results.lines import AppendOnly
+from rlkit.results.writing import reason
+
+_ours: list[int] = []
+"""Handlers that rlkit has added."""
+LOGURUS_OWN = 0
+"""The handler that loguru begins with: it writes everything to standard error, secrets too."""
+
+
+def log_to_stderr() -> None:
+    """Send the log to standard error, until a run has a folder; loguru's own handler would show secrets."""
+    log_to(None, lambda text: print(text, file=sys.stderr))
+
+
+def log_to(run_log: Path | None, show: Callable[[str], None]) -> None:
+    """Send the log to `show`, and with full detail to the run's `run.log`; secrets in it are hidden.
+
+    It takes the place of what an earlier call gave, and of loguru's own handler; those of others stay.
+
+    Raises:
+        RunFolderError: `run.log` cannot be opened.
+    """
+    file = None if run_log is None else _RunLog(run_log)
+    _forget()
+    with contextlib.suppress(ValueError):  # somebody has removed it
+        logger.remove(LOGURUS_OWN)
+    _ours.append(logger.add(lambda message: show(redact(str(message)).rstrip("\n")), format="{message}", level="INFO"))
+    if file is not None:
+        form = "{time:YYYY-MM-DD HH:mm:ss.SSS} {level: <7} {message}"
+        # Without diagnose: it writes the values of variables beside a traceback.
+        _ours.append(logger.add(file, format=form, level="DEBUG", diagnose=False))
+
+
+@contextlib.contextmanager
+def borrowed_log() -> Iterator[None]:
+    """Leave the log of the program that calls rlkit as it was before, loguru's own handler included."""
+    core: Any = getattr(logger, "_core", None)  # loguru has no public way to take a handler out and put it back
+    own = None if core is None else core.handlers.get(LOGURUS_OWN)
+    if own is not None:
+        core.handlers = {number: handler for number, handler in core.handlers.items() if number != LOGURUS_OWN}
+    try:
+        yield
+    finally:
+        if own is not None:
+            core.handlers = {LOGURUS_OWN: own, **core.handlers}
+        _forget()
+
+
+def _forget() -> None:
+    while _ours:
+        with contextlib.suppress(ValueError):
+            logger.remove(_ours.pop())
+
+
+class _RunLog:
+    """`run.log` as loguru writes to it. A line that the disk does not take is left out, and told once."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = AppendOnly(path)
+        self.told = False
+
+    def write(self, message: str) -> None:
+        """One line, or several."""
+        try:
+            self.file.append(redact(message).encode(errors="backslashreplace"))
+        except RunFolderError as error:
+            if not self.told and isinstance(error.__cause__, OSError):
+                self.told = True
+                print(f"{self.file.path} misses lines from here on: {reason(error.__cause__)}", file=sys.stderr)
+
+    def stop(self) -> None:
+        """Close the file."""
+        with contextlib.suppress(Exception):
+            self.file.close()
