@@ -1,0 +1,93 @@
+"""Attack rlkit in five ways and count what holds: the figures of docs/reliability.md.
+
+    uv run python scripts/reliability.py            # everything, about an hour on two cores
+    uv run python scripts/reliability.py --short    # a sample of each part, under four minutes
+
+The whole campaign writes its results to docs/benchmarks/reliability.json and its table to docs/reliability.md. It needs
+Linux: processes are forked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from importlib import import_module
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # for the environments and the faults of the tests
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+
+from campaign.outcome import Outcome  # noqa: E402
+
+RESULTS, PAGE = ROOT / "docs" / "benchmarks" / "reliability.json", ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- written by scripts/reliability.py -->", "<!-- end -->"
+WHOLE = {"kills": 200, "writes": 1000, "numbers": 100, "hostile": 160, "overrides": 500}
+SHORT = {"kills": 9, "writes": 20, "numbers": 12, "hostile": 12, "overrides": 40}
+
+
+def warm() -> None:
+    """Import what the forked processes need, once."""
+    for module in (
+        "cli.app",
+        "training.session",
+        "training.trial",
+        "api",
+        "results.plots",
+        "search.sweep",
+        "algos.ppo",
+    ):
+        import_module(f"rlkit.{module}")
+    import_module("matplotlib.figure")
+
+
+def table(outcomes: list[dict[str, object]]) -> str:
+    """The results as Markdown."""
+    lines = ["| attack | tried | held | seconds |", "|---|---|---|---|"]
+    lines += [f"| {o['what']} | {o['tried']:,} | {o['held']:,} | {o['seconds']:,.0f} |" for o in outcomes]
+    return "\n".join(lines)
+
+
+def write(record: dict[str, object], outcomes: list[dict[str, object]]) -> None:
+    """Store the results and put their table into the page."""
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n{table(outcomes)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+def main() -> None:
+    """Run the parts that are asked for; the exit status is 1 where anything broke."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[*WHOLE, []], help="only these parts; nothing is written then")
+    parser.add_argument("--short", action="store_true", help="a sample of each part; nothing is written")
+    parser.add_argument("--scale", type=float, default=1.0, help="more or fewer attacks, as a factor")
+    parser.add_argument("--seed", type=int, default=0, help="of the random choices (default: 0)")
+    given = parser.parse_args()
+    sizes = SHORT if given.short else WHOLE
+    warm()
+    outcomes: list[Outcome] = []
+    for part in given.parts or sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["RLKIT_RUNS"] = folder
+            os.chdir(folder)
+            count = max(1, round(sizes[part] * given.scale))
+            outcome = import_module(f"campaign.{part}").run(count, Path(folder) / "work", given.seed)
+            os.chdir(ROOT)
+        outcomes.append(outcome)
+        print(f"{part}: {outcome.held} of {outcome.tried} held, {outcome.seconds:.0f} s", flush=True)
+    if not given.short and not given.parts and given.scale == 1:
+        rows = [vars(outcome) for outcome in outcomes]
+        write({"date": time.strftime("%Y-%m-%d"), "seed": given.seed, "parts": rows}, rows)
+    held, tried = sum(o.held for o in outcomes), sum(o.tried for o in outcomes)
+    print(f"{held} passed, {tried - held} failed")
+    sys.exit(held != tried)
+
+
+if __name__ == "__main__":
+    main()
