@@ -125,9 +125,9 @@ class FreshWorld(gym.Wrapper[Any, Any, Any, Any]):
 
 @functools.cache
 def _quiet_mujoco() -> None:
-    """Have MuJoCo's warnings logged, instead of printed and appended to a file in the working directory."""
+    """Have MuJoCo's warnings in the log at its finest level, instead of printed and appended to a file."""
     with contextlib.suppress(ImportError):  # gym.make says better what is missing
-        importlib.import_module("mujoco").set_mju_user_warning(lambda text: logger.debug("MuJoCo: {}", text))
+        importlib.import_module("mujoco").set_mju_user_warning(lambda text: logger.trace("MuJoCo: {}", text))
 
 
 def _preprocessed(cfg: EnvConfig, env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
