@@ -243,3 +243,17 @@ def test_nothing_runs_across_an_interruption(pictures: bool, num_envs: int):
     obs = batch.obs.view(10, num_envs, *batch.obs.shape[1:]).numpy()
     np.testing.assert_array_equal(obs, np.concatenate([before.obs[:-1], after.obs[:-1]]))
     assert float(batch.discount.min()) == 1  # truncated, not terminated
+
+
+@pytest.mark.parametrize(("steps", "capacity"), [(6, 50), (30, 12)])
+def test_stretches_begin_at_every_step_from_the_oldest_to_the_last_that_has_room(steps: int, capacity: int):
+    world = World(2, False, seed=0)
+    world.ends = 0.0
+    cfg = ReplayConfig(buffer_size=2 * capacity)
+    memory = ReplayMemory(cfg, world.spec, total_frames=10**6, rng=np.random.default_rng(0), device=CPU)
+    memory.add(world.rollout(steps))
+    batch = memory.sample_sequences(400, 4)
+    held = min(steps, capacity)
+    first = {float(step[0][0]) for row in world.seen for step in row[steps - held : steps - 3]}
+    assert set(batch.obs[:400, 0].tolist()) == first
+    assert len(memory.sample_sequences(1, 99).action) == held
