@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from gymnasium import Space
 
 from rlkit import compose, seeding
 from rlkit.algos.base import Setting
@@ -16,7 +17,19 @@ from rlkit.envs.make import make
 from rlkit.envs.vector import VectorEnv
 from rlkit.memory import build as memory
 from rlkit.training.collect import Collector
-from rlkit.types import Rollout, Update
+from rlkit.types import EnvSpec, Rollout, Update
+
+
+def space_spec(observation: Space, action: Space, num_envs: int = 1) -> EnvSpec:
+    """The facts of an environment that is not made."""
+    return EnvSpec(
+        id="x",
+        num_envs=num_envs,
+        observation=observation,
+        action=action,
+        max_episode_steps=None,
+        reward_threshold=None,
+    )
 
 
 class Loop:

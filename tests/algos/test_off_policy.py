@@ -398,8 +398,9 @@ def test_noise_is_for_training_alone_and_an_evaluation_does_not_move_it(cfg):
     before = copy.deepcopy(algo.noise.state_dict())
     with lend(algo, np.random.default_rng(0)):
         for rows in (1, 4, 16):
-            action = algo.act(np.zeros((rows, 3), np.float32), frames=10**6, explore=True).action
-            assert action.shape == (rows, 1)
+            action = algo.act(np.zeros((rows, 3), np.float32), frames=10**6, explore=True)
+            assert action.action.shape == (rows, 1)
+            assert action.state is None
     for name, value in algo.noise.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
     obs = np.zeros((4, 3), np.float32)
@@ -423,7 +424,7 @@ def test_repeated_actions_are_for_training_alone_and_are_saved():
 
 def test_pink_noise_has_the_deviation_of_the_policy():
     algo = Loop(PENDULUM, SACConfig(noise=NoiseConfig(kind="pink")), 4).algo
-    drawn = np.concatenate([algo.noise(np.random.default_rng(seed)) for seed in range(1024)])
+    drawn = np.concatenate([algo.noise(np.random.default_rng(seed))[0] for seed in range(1024)])
     assert drawn.std() == pytest.approx(1, abs=0.1)
 
 

@@ -97,3 +97,26 @@ def test_an_uninterrupted_run_begins_at_learning_starts_whatever_the_batch(tmp_p
     session(tmp_path, [*given, "algo.train_every_frames=4", "memory.save=false"])
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [row["train/updates"] for row in rows[:4]] == [0, 0, 1, 2]
+
+
+@pytest.mark.parametrize("algo", ["dqn", "ppo", "a2c_sil"])
+def test_episodes_that_cannot_be_continued_leave_nothing_behind(algo: str, tmp_path: Path):
+    """An environment with random states of its own: after a resume new episodes begin."""
+    unseeded = ["env=gym", "env.id=tests.envs.chain:Broken-v0", "env.kwargs.how=unseeded", "num_envs=2", "~tuned"]
+    net = ["net=gru", "net.width=4"] if algo == "ppo" else ["net.hidden=[8]"]
+    given = [f"algo={algo}", *unseeded, *net, *EVERY_ROW]
+    given += ["algo.learning_starts=8", "algo.batch_size=8"] if algo == "dqn" else ["algo.n_steps=6"]
+    stop = StopAfter(60)
+    session(tmp_path, given, watcher=stop, stop=stop)
+    resumed = Session(compose(given), 0, SessionFolder(tmp_path), None, None, StopSignal(), 0.0)
+    assert resumed.envs.interrupted
+    assert resumed.envs.lengths.tolist() == [0, 0]
+    assert resumed.collector.state is None
+    if algo == "dqn":
+        latest = resumed.memory.table[resumed.memory._row(resumed.memory.written - 1)]
+        assert latest[:, resumed.memory.layout.span["boundary"].start].tolist() == [1, 1]
+    if algo == "a2c_sil":
+        trail = resumed.algo.episodes.trail
+        assert trail.start.tolist() == [trail.length] * 2
+    assert resumed.run()["status"] == "complete"
+    resumed.close()

@@ -102,6 +102,15 @@ def test_targets_and_imitated_returns_agree_where_lives_are_lost():
     np.testing.assert_allclose(memory.fields["ret"][:10], targets.T.ravel(), rtol=1e-6)
 
 
+def test_steps_of_an_interrupted_episode_are_dropped():
+    memory = EpisodeMemory(10, 1, gamma=0.9, alpha=0.6, beta=0.1)
+    memory.add(life_lost([[5.0]] * 3, [[False]] * 3, []))
+    memory.interrupt()
+    memory.add(life_lost([[1.0]] * 2, [[False], [True]], [(1, 0)]))
+    assert memory.rows == 2
+    np.testing.assert_allclose(memory.fields["ret"][:2], [1.9, 1.0], rtol=1e-6)
+
+
 def test_an_unfinished_episode_of_an_older_checkpoint_is_taken_over():
     """Such checkpoints do not say which steps terminated; where no lives are lost, none has."""
     one, other = (EpisodeMemory(10, 1, gamma=0.9, alpha=0.6, beta=0.1) for _ in range(2))

@@ -10,8 +10,7 @@ from rlkit.algos.sac import SAC
 from rlkit.config.net import MLPConfig
 from rlkit.config.off_policy import DQNConfig, SACConfig, SARSAConfig, TD3Config
 from rlkit.maths import q_learning
-from rlkit.types import EnvSpec
-from tests.algos.loop import Loop
+from tests.algos.loop import Loop, space_spec
 from tests.algos.test_off_policy import CARTPOLE, PENDULUM, SOON, ready
 
 
@@ -163,16 +162,8 @@ def test_the_priority_of_a_distribution(distribution: str):
 
 @pytest.mark.parametrize(("choices", "entropy"), [(2, 0.3466), (18, 1.4452)])
 def test_the_target_entropy_of_discrete_actions_is_half_of_the_uniform_policys(choices: int, entropy: float):
-    spec = EnvSpec(
-        id="x",
-        num_envs=1,
-        observation=spaces.Box(-1, 1, (2,)),
-        action=spaces.Discrete(choices),
-        max_episode_steps=None,
-        reward_threshold=None,
-    )
     setting = Setting(
-        spec=spec,
+        spec=space_spec(spaces.Box(-1, 1, (2,)), spaces.Discrete(choices)),
         net=MLPConfig(hidden=[4]),
         critic_net=None,
         total_frames=100,

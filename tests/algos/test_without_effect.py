@@ -9,9 +9,6 @@ from rlkit.errors import ConfigError
 IDLE = {
     "algo=crossq algo.tau=0.01": "no target networks",
     "algo=crossq algo.target_update_every=2": "no target networks",
-    "algo=crossq algo.alpha=0.1 algo.target_entropy=-2": "algo.alpha=0.1 is not learnt",
-    "algo=sac algo.alpha=0.1 algo.alpha_lr=1e-3": "algo.alpha=null is",
-    "algo=sac algo.alpha=0.1 algo.alpha_init=0.2": "algo.alpha=0.1 is not learnt",
     "algo=sac env=pendulum algo.noise.std=0.2": "algo.noise.kind=none",
     "algo=sac env=pendulum algo.noise.kind=pink algo.noise.std=0.2": "whose deviation is learnt",
     "algo=td3 env=pendulum algo.noise.theta=0.2": "ornstein_uhlenbeck alone",
@@ -35,7 +32,7 @@ def test_options_without_effect_are_refused(given: str):
 
 EFFECT = [
     "algo=sac algo.tau=0.01",
-    "algo=sac algo.alpha_init=0.2 algo.alpha_lr=1e-3",
+    "algo=sac algo.alpha=0.2 algo.alpha_lr=1e-3",  # conversions of legacy specs write both
     "algo=sac env=pendulum algo.noise.kind=gaussian algo.noise.std=0.2",
     "algo=td3 env=pendulum algo.noise.kind=ornstein_uhlenbeck algo.noise.theta=0.2",
     "algo=dqn algo.distribution=quantile algo.atoms=11",

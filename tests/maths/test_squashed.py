@@ -35,7 +35,10 @@ def test_actions_log_probabilities_and_the_way_back():
 @pytest.mark.parametrize("kind", ["gaussian", "ornstein_uhlenbeck", "pink"])
 def test_noise_has_its_deviation_and_its_memory(kind: str):
     noise, rng = Noise(NoiseConfig(kind=kind, std=0.3), 50, 2), np.random.default_rng(0)
-    drawn = np.stack([noise(rng) for _ in range(1500)])
+    drawn, level = np.zeros((1500, 50, 2), np.float32), None
+    for t in range(1500):
+        drawn[t], level = noise(rng, level)
+    assert (level is None) == (kind != "ornstein_uhlenbeck")
     late = drawn[200:]
     expected = {"gaussian": 0.3, "pink": 0.3, "ornstein_uhlenbeck": 0.3 / np.sqrt(1 - 0.85**2)}[kind]
     assert late.std() == pytest.approx(expected, rel=0.05)
@@ -54,11 +57,20 @@ def test_pink_noise_has_power_over_frequency():
 
 
 def test_noise_goes_on_where_it_was():
-    for kind in ("ornstein_uhlenbeck", "pink"):
-        one, other = (Noise(NoiseConfig(kind=kind), 3, 2) for _ in range(2))
-        for _ in range(5):
-            one(np.random.default_rng(0))
-        other.load_state_dict(one.state_dict())
-        rngs = np.random.default_rng(1), np.random.default_rng(1)
-        for _ in range(4):
-            np.testing.assert_array_equal(one(rngs[0]), other(rngs[1]))
+    one, other = (Noise(NoiseConfig(kind="pink"), 3, 2) for _ in range(2))
+    for _ in range(5):
+        one(np.random.default_rng(0))
+    other.load_state_dict(one.state_dict())
+    rngs = np.random.default_rng(1), np.random.default_rng(1)
+    for _ in range(4):
+        np.testing.assert_array_equal(one(rngs[0])[0], other(rngs[1])[0])
+
+
+def test_a_level_of_noise_moves_from_what_it_is_given():
+    noise = Noise(NoiseConfig(kind="ornstein_uhlenbeck", std=0.1, theta=0.2), 2, 1)
+    level = np.array([[1.0], [0.0]], np.float32)
+    drawn, after = noise(np.random.default_rng(0), level)
+    fresh = 0.1 * np.random.default_rng(0).standard_normal((2, 1), dtype=np.float32)
+    np.testing.assert_allclose(drawn, 0.8 * level + fresh, rtol=1e-6)
+    np.testing.assert_array_equal(drawn, after)
+    np.testing.assert_allclose(noise(np.random.default_rng(0))[0], fresh)  # from 0

@@ -20,6 +20,7 @@ class World:
 
     def __init__(self, num_envs: int, pictures: bool, seed: int) -> None:
         self.rng, self.N, self.pictures = np.random.default_rng(seed), num_envs, pictures
+        self.ends = 0.15
         self.count = 0
         self.obs = np.stack([self.first() for _ in range(num_envs)])
         space = spaces.Box(0, 255, (3, 4, 4), np.uint8) if pictures else spaces.Box(-np.inf, np.inf, (2,))
@@ -55,8 +56,8 @@ class World:
             successor = np.stack([self.after(o) for o in obs[-1]])
             reward = self.rng.normal(size=N).astype(np.float32)
             action = self.rng.integers(5, size=N)
-            terminated = self.rng.random(N) < 0.15
-            boundary = terminated | (self.rng.random(N) < 0.15)
+            terminated = self.rng.random(N) < self.ends
+            boundary = terminated | (self.rng.random(N) < self.ends)
             for n in range(N):
                 row = (obs[-1][n], action[n], reward[n], terminated[n], boundary[n], successor[n])
                 self.seen[n].append(row)
@@ -210,3 +211,49 @@ def test_a_million_atari_frames_are_forecast_and_take_less_than_8_gib():
         held += 0 if memory.priorities is None else memory.priorities.tree.nodes.nbytes
         assert replay_bytes(cfg, spec) == pytest.approx(held, rel=0.01)
         assert held < 8 * 2**30
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_nothing_runs_across_an_interruption(pictures: bool, num_envs: int):
+    """As where an environment cannot be brought back to where it was, and new episodes begin."""
+    world = World(num_envs, pictures, seed=1)
+    memory = ReplayMemory(
+        ReplayConfig(buffer_size=200 * num_envs),
+        world.spec,
+        total_frames=10**6,
+        rng=np.random.default_rng(0),
+        device=CPU,
+    )
+    world.ends = 0.0
+    before = world.rollout(5)
+    memory.add(before)
+    memory.interrupt()
+    world.obs = np.stack([world.first() for _ in range(num_envs)])
+    after = world.rollout(5)
+    memory.add(after)
+    rows = np.arange(10 * num_envs)
+    memory._draw = lambda size: rows
+    batch = memory.sample(len(rows), gamma=1.0, n_step=4)
+    reward = np.concatenate([before.fields["reward"], after.fields["reward"]])
+    for t in range(10):
+        end = min(t + 4, 5 if t < 5 else 10)
+        got = batch.reward.view(10, num_envs)[t].numpy()
+        np.testing.assert_allclose(got, reward[t:end].sum(0), rtol=1e-5)
+    obs = batch.obs.view(10, num_envs, *batch.obs.shape[1:]).numpy()
+    np.testing.assert_array_equal(obs, np.concatenate([before.obs[:-1], after.obs[:-1]]))
+    assert float(batch.discount.min()) == 1  # truncated, not terminated
+
+
+@pytest.mark.parametrize(("steps", "capacity"), [(6, 50), (30, 12)])
+def test_stretches_begin_at_every_step_from_the_oldest_to_the_last_that_has_room(steps: int, capacity: int):
+    world = World(2, False, seed=0)
+    world.ends = 0.0
+    cfg = ReplayConfig(buffer_size=2 * capacity)
+    memory = ReplayMemory(cfg, world.spec, total_frames=10**6, rng=np.random.default_rng(0), device=CPU)
+    memory.add(world.rollout(steps))
+    batch = memory.sample_sequences(400, 4)
+    held = min(steps, capacity)
+    first = {float(step[0][0]) for row in world.seen for step in row[steps - held : steps - 3]}
+    assert set(batch.obs[:400, 0].tolist()) == first
+    assert len(memory.sample_sequences(1, 99).action) == held

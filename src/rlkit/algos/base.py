@@ -74,6 +74,10 @@ class Algorithm(ABC):
     def update(self, batch: Batch) -> Update:
         """One step of learning on one batch."""
 
+    def interrupt(self) -> None:
+        """Forget what is held of the episodes that were under way: new ones begin, without a last step of the old."""
+        return
+
     @abstractmethod
     def weights(self) -> dict[str, torch.Tensor]:
         """The learnt weights by ordinary names: what is saved for acting, and shared."""

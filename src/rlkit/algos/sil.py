@@ -108,6 +108,10 @@ class SelfImitation(Algorithm):
             return Update()
         return Update({**self.metrics, **head.stats})
 
+    def interrupt(self) -> None:
+        """See `Algorithm`."""
+        self.episodes.interrupt()
+
     def weights(self) -> dict[str, torch.Tensor]:
         """See `Algorithm`."""
         return self.base.weights()

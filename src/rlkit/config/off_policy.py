@@ -266,9 +266,6 @@ class SACConfig(OffPolicyConfig):
         self.noise.without_effect()
         if self.noise.kind == "pink":
             idle(self.noise, "pink noise takes the place of the policy's own, whose deviation is learnt", "std")
-        if self.alpha is not None:
-            keys = ("alpha_init", "alpha_lr", "alpha_min", "alpha_max", "alpha_loss", "target_entropy")
-            idle(self, f"algo.alpha={self.alpha:g} is not learnt; algo.alpha=null is", *keys)
 
 
 @dataclass(kw_only=True)

@@ -57,6 +57,7 @@ class VectorEnv:
         self.recent_returns: deque[float] = deque(maxlen=WINDOW)
         self.recent_lengths: deque[int] = deque(maxlen=WINDOW)
         self.finished = 0
+        self.interrupted = False  # whether the episodes of the state that was loaded could not be continued
         self.actions: list[Array] = []  # since the oldest of the last seeds
         self._show(self._begin(np.arange(self.num_envs), seeding=True))
 
@@ -220,6 +221,7 @@ class VectorEnv:
                 "the environment does not repeat itself: after replaying its actions it is elsewhere. "
                 "New episodes begin, and this run will not equal an uninterrupted one."
             )
+            self.interrupted = True
             self.episode += 1
             self.returns[:] = 0
             self.lengths[:] = 0

@@ -90,6 +90,10 @@ class EpisodeMemory:
             episode["ret"] = reverse_scan(reward, np.float32(self.gamma) * ~terminated)[:, 0]
             self._store(episode)
 
+    def interrupt(self) -> None:
+        """Drop the steps of unfinished episodes: new ones begin."""
+        self.trail.start[:] = self.trail.length
+
     def _store(self, episode: dict[str, Array]) -> None:
         episode = {name: x[-self.capacity :] for name, x in episode.items()}
         index = (self.next + np.arange(len(episode["ret"]))) % self.capacity

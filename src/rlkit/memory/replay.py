@@ -167,6 +167,13 @@ class ReplayMemory:
         self.first = max(self.first, self.written - self.steps)
         self._forget()
 
+    def interrupt(self) -> None:
+        """Treat the latest step of every environment as truncated: new episodes begin."""
+        if self.written:
+            self.table[self._row(self.written - 1), self.layout.span["boundary"].start] = 1
+        if self.frames is not None:
+            self.frames.end(np.arange(self.num_envs))
+
     def _forget(self) -> None:
         """Leave steps behind whose pictures have made room for newer ones."""
         if self.frames is None:

@@ -98,6 +98,9 @@ class RolloutMemory:
     def feedback(self, batch: Batch, update: Update) -> None:
         """A rollout has no priorities."""
 
+    def interrupt(self) -> None:
+        """A rollout is used up before episodes can be interrupted."""
+
     def state_dict(self) -> State:
         """Nothing: a rollout is used up before a checkpoint is taken. The random stream is the session's."""
         return {}

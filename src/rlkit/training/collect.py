@@ -122,6 +122,10 @@ class Collector:
         """Take up the recurrent state."""
         self.state = None if state["state"] is None else state["state"].copy()
 
+    def interrupt(self) -> None:
+        """Forget the episodes that were under way: new ones begin."""
+        self.state = None
+
     def _field(self, name: str, value: Array) -> Array:
         if name not in self.fields:
             self.fields[name] = np.zeros((len(self.fields["reward"]), *value.shape), value.dtype)

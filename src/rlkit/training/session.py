@@ -514,6 +514,10 @@ class Session:
             self.memory.load_state_dict(parts["memory"])
             self.envs.load_state_dict(parts["envs"])
             self.collector.load_state_dict(parts["collector"])
+            if self.envs.interrupted:
+                self.memory.interrupt()
+                self.algo.interrupt()
+                self.collector.interrupt()
             seeding.set_generator_state(self.algo.rng, parts["streams"]["acting"])
             seeding.set_generator_state(self.minibatches, parts["streams"]["minibatches"])
             seeding.set_globals_state(parts["streams"]["globals"])
