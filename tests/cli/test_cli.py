@@ -159,7 +159,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_exits_130(seeds: int, tiny: list[str
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     run = only_run("ppo_cartpole_v1")
-    assert f"rlkit resume {run}" in stderr
+    assert f"rlkit resume {run.relative_to(Path.cwd())}" in stderr
     assert "Traceback" not in stderr
     assert read_json(run / "run.json")["status"] == "stopped"
     for seed in range(seeds):

@@ -28,6 +28,7 @@ from rlkit.sharing import hub
 from rlkit.sharing import trust as trusted
 from rlkit.training import checkpoint
 from rlkit.training.acting import Actor
+from rlkit.training.room import check_nets
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
@@ -185,6 +186,7 @@ def _loaded(folder: RunFolder, config: RunConfig, seed: int, path: Path | None) 
         device = prepare_process(config)
     backend, spec, _ = make(dataclasses.replace(config.env, vectorization="auto"), 1)
     backend.close()
+    check_nets(config, spec)
     algo = build(config, seed, spec, device)
     seen = ObservationTransform(config.env, spec.observation.shape or ())
     with checkpoint.restoring(path):
