@@ -22,7 +22,7 @@ def test_a_hosts_handlers_hear_everything_and_stay(tiny: list[str]):
     mine = logger.add(lambda message: heard.append(str(message)), format="{message}")
     before = handlers()
     try:
-        train(compose([*tiny, "frames=256"]), quiet=True)
+        train(compose([*tiny, "frames=256"]))
         assert handlers() == before
         logger.info("mine")
         assert heard[-1] == "mine\n"
