@@ -6,9 +6,11 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from gymnasium import spaces
+from loguru import logger
 
 from rlkit.envs.make import is_image, make
 from rlkit.errors import ConfigError
+from rlkit.settings import setting
 from rlkit.training.room import check_envs, check_memory, check_nets
 
 if TYPE_CHECKING:
@@ -42,6 +44,11 @@ def check(config: RunConfig) -> None:
     if config.env.normalize_obs and is_image(spec.observation):
         raise ConfigError(
             f"env.normalize_obs=true: {spec.id} observes pictures, which are divided by 255\n  accepted: false"
+        )
+    if config.upload == "auto" and (missing := [n for n in ("HF_DATASET_REPO", "HF_TOKEN") if setting(n) is None]):
+        logger.warning(
+            "upload=auto: {} is not set, in the environment or in .env, so nothing will be uploaded",
+            " and ".join(missing),
         )
     if config.device not in ("auto", "cpu"):
         from rlkit.training.agent import prepare_process
