@@ -284,4 +284,4 @@ HARMLESS: dict[str, Harm] = {
     "evals: no means": text(EVALS, '{"frames": 1}\n'),
     "latest: a link out": link("session_0/checkpoints/latest", Path("/etc")),
 }
-"""What these hold is left out; everything goes on from the newest checkpoint."""
+"""What these hold is left out; training continues from the newest checkpoint."""

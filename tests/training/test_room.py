@@ -11,16 +11,16 @@ from rlkit import compose, train
 from rlkit.errors import ConfigError
 
 TOO_MUCH = {
-    "num_envs=1000000000": "so many environments take",
-    "num_envs=1000000000 env=pendulum": "so many environments take",
-    "num_envs=100000000 env=pong": "so many environments take",
-    "num_envs=10000000 env=pendulum env.vectorization=async": "so many environments take",
+    "num_envs=1000000000": "the environments take",
+    "num_envs=1000000000 env=pendulum": "the environments take",
+    "num_envs=100000000 env=pong": "the environments take",
+    "num_envs=10000000 env=pendulum env.vectorization=async": "the environments take",
     "net.hidden=[1000000000,1000000000]": "net=mlp: its layers",
     "net@critic_net=mlp net.hidden=[8] critic_net.hidden=[3000000,3000000]": "net@critic_net=mlp: its layers",
     "net=gru net.width=10000000 ~tuned": "net=recurrent: its layers",
     "env=pong net.channels=[9000000,9000000,9000000]": "net=conv: its layers",
-    "algo=dqn memory.buffer_size=1e15": "memory.buffer_size=1000000000000000: so many transitions",
-    "algo=ddqn_per memory.buffer_size=1e13": "so many transitions",
+    "algo=dqn memory.buffer_size=1e15": "memory.buffer_size=1000000000000000: the transitions",
+    "algo=ddqn_per memory.buffer_size=1e13": "the transitions",
     "algo.n_steps=1e12": "a rollout of 1000000000000 steps",
 }
 

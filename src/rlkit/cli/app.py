@@ -236,7 +236,7 @@ def train_and_show(config: RunConfig, folder: RunFolder, started: float) -> floa
         show_card(result, folder.path)
     if result["status"] == "stopped":
         make_room()
-        raise KeyboardInterrupt(f"stopped and saved; go on with: {command('resume', folder.path)}")
+        raise KeyboardInterrupt(f"stopped and saved; continue with: {command('resume', folder.path)}")
     plot_trial(folder, result)
     if config.upload == "auto":
         from rlkit.sharing.hub import upload_after_training

@@ -390,7 +390,7 @@ class Session:
         return parts
 
     def _load(self, path: Path, parts: dict[str, State]) -> None:
-        """Take up the state of a checkpoint.
+        """Restore the state of a checkpoint.
 
         Raises:
             CheckpointError: it does not have the form of this run's state.
