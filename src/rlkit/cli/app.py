@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -164,7 +165,9 @@ def _hydra(arguments: Sequence[str]) -> int:
             failures.append(error)
             return None
 
-    with complaints.short(schema.config_folders(_config_dir(arguments)), arguments):
+    with complaints.short(schema.config_folders(_config_dir(arguments)), arguments), warnings.catch_warnings():
+        # Hydra warns of classes that a configuration names. This one is rlkit's own, and named in rlkit's own file.
+        warnings.filterwarnings("ignore", message=r"[\s\S]*rlkit\.cli\.private\.PrivateJobs")
         hydra.main(config_path=str(schema.conf_dir()), config_name="config")(job)()
     for error in failures[:-1]:
         _say(f"rlkit: {error}")

@@ -144,8 +144,7 @@ def check_memory(
     episodes = episode_bytes(spec, episode_rows)
     if episodes and episodes > free - rollout:
         raise ConfigError(
-            f"algo.sil.buffer_size={episode_rows}: the steps take {_gib(episodes)}, {_gib(free)} are free\n"
-            "  lower it"
+            f"algo.sil.buffer_size={episode_rows}: the steps take {_gib(episodes)}, {_gib(free)} are free\n  lower it"
         )
     replay = 0
     if isinstance(memory, ReplayConfig):
