@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "RLKIT_EXTENSIONS"
 """Names modules, separated by commas, that call `extend` when they are imported. The processes of other seeds and
-`rlkit resume` need it as well; a run's own files never name code to be imported."""
+`rlkit resume` need it as well. No file of a run can set it. (`env.id=module:Name` of a run names a module too;
+`rlkit.sharing.trust` says when that is imported.)"""
 
 
 def extend(name: str, config: type[AlgoConfig], algorithm: str) -> None:

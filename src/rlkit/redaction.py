@@ -117,7 +117,7 @@ def _hidden_if_secret(match: re.Match[str]) -> str:
 @functools.lru_cache(maxsize=256)
 def _written(secret: str) -> re.Pattern[str]:
     """A secret as it may stand in YAML, JSON or a log: with escaped quotes, and broken at its spaces."""
-    ways = {'"': r'\\?"', "\\": r"\\{1,2}", "'": "''?"}
+    ways = {'"': r'\\?"', "\\": r"\\{1,2}", "'": r"(?:''?|\\')"}
     words = ("".join(ways.get(c, re.escape(c)) for c in word) for word in secret.split())
     return re.compile(r"(?:\\[nrt]|[\s\\])+".join(words))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -159,13 +160,31 @@ def test_ctrl_c_saves_says_how_to_go_on_and_exits_130(seeds: int, tiny: list[str
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     run = only_run("ppo_cartpole_v1")
-    assert f"rlkit resume {run}" in stderr
+    assert f"rlkit resume {run.relative_to(Path.cwd())}" in stderr
     assert "Traceback" not in stderr
     assert read_json(run / "run.json")["status"] == "stopped"
     for seed in range(seeds):
         stopped = read_json(run / f"session_{seed}" / "result.json")
         assert stopped["status"] == "stopped"
         assert (run / f"session_{seed}" / "checkpoints" / str(stopped["frames"])).is_dir()
+
+
+@pytest.mark.parametrize(("number", "reader"), [(signal.SIGINT, "tee log"), (signal.SIGHUP, "head -1")])
+def test_a_run_whose_reader_goes_away_saves_and_says_so(number: int, reader: str, tiny: list[str]):
+    """Ctrl-C reaches all of a pipeline, and closing a terminal too: whoever reads the output ends at once."""
+    command = (
+        f"exec {shlex.join([*RLKIT, *tiny, 'frames=10_000_000', 'log.console_seconds=0.1'])} > >({reader} > /dev/null)"
+    )
+    process = subprocess.Popen(
+        ["bash", "-c", command], stderr=subprocess.PIPE, text=True, start_new_session=True, stdin=subprocess.DEVNULL
+    )
+    wait_for("*/*/session_0/checkpoints/[1-9]*")
+    os.killpg(process.pid, number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    run = only_run("ppo_cartpole_v1")
+    assert f"rlkit resume {run.relative_to(Path.cwd())}" in stderr
+    assert read_json(run / "run.json")["status"] == read_json(run / "result.json")["status"] == "stopped"
 
 
 def test_a_truncated_checkpoint_is_one_clear_line_and_nothing_changes(tiny: list[str]):

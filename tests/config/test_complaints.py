@@ -50,6 +50,33 @@ WRONG = {
     "name=../up": ["name=../up", "letters"],
     "checkpoint.keep=1": ["checkpoint.keep=1", "at least 2"],
     "algo=": ["unknown choice algo=", "ppo"],
+    "algo=null": ["unknown choice algo=null", "accepted: a2c"],
+    "net=null": ["unknown choice net=null", "mlp"],
+    "env=3": ["unknown choice env=3", "cartpole"],
+    "algo=[ppo,dqn]": ["unknown choice algo=[ppo,dqn]", "ppo"],
+    "~algo": ["~algo: a run needs one", "ppo"],
+    "~env": ["~env: a run needs one", "cartpole"],
+    "tuned=ppo_pendulm": ["unknown choice tuned=ppo_pendulm", "did you mean tuned=ppo_pendulum"],
+    "tuned=nothing_like_it": ["unknown choice tuned=nothing_like_it", "accepted: a2c_acrobot"],
+    "algo.gamma=${nope:1}": ["algo.gamma=${nope:1} cannot be resolved"],
+    "algo.gamma=${algo.gamma}": ["algo.gamma=${algo.gamma} cannot be resolved"],
+    "env.kwargs.x=${oc.env:RLKIT_NOT_SET}": ["env.kwargs.x=${oc.env:RLKIT_NOT_SET} cannot be resolved"],
+    "upload=${x}": ["upload=${x} cannot be resolved"],
+    "net.hidden=[[64]]": ["net.hidden=[[64]] is not accepted", "a list"],
+    "net.hidden={0:64}": ["net.hidden={0:64} is not accepted", "a list, each a whole number"],
+    "env.kwargs=[1]": ["env.kwargs=[1] is not accepted", "a dictionary"],
+    "algo.optimizer.betas=[[0.9],0.999]": ["algo.optimizer.betas=[[0.9],0.999] is not accepted", "a list"],
+    "search.metric=3": ["search.metric=3 is not accepted"],
+    "net.layer_norm=99": ["net.layer_norm=99 is not accepted", "true or false"],
+    "net.layer_norm=yes": ["net.layer_norm=yes is not accepted", "true or false"],
+    "algo.optimizer.decay_biases=-1": ["algo.optimizer.decay_biases=-1 is not accepted", "true or false"],
+    "deterministic=1": ["deterministic=1 is not accepted", "true or false"],
+    "=3": ["cannot read '=3'"],
+    "@x=1": ["cannot read '@x=1'"],
+    "hydra.run.dir=x": ["RLKIT_RUNS"],
+    f"algo.gamma={'1' * 5000}": ["algo.gamma: a number of more than 300 digits"],
+    f"{'k' * 3000}=1": ["a key of 3,000 letters"],
+    f"env={'e' * 3000}": ["a text of 3,000 letters"],
 }
 
 
@@ -63,6 +90,34 @@ def test_a_wrong_override_is_answered_shortly(override: str):
     assert len(text.splitlines()) <= 12
     for noise in ("Traceback", "ConfigKeyError", "full_key", "object_type", "search path", "schema"):
         assert noise not in text
+
+
+@pytest.mark.parametrize("word", ["net@critic_net=null", "~net@critic_net", "tuned=null", "search=null"])
+def test_nothing_may_be_chosen_where_nothing_is_a_choice(word: str):
+    config = compose([word])
+    assert config.critic_net is None
+    assert config.search.name == "none"
+
+
+def test_the_critics_own_network_can_be_taken_away():
+    words = ["algo=crossq", "env=pendulum", "~tuned"]
+    assert compose(words).critic_net is not None
+    assert compose([*words, "net@critic_net=null"]) == compose([*words, "~net@critic_net"])
+
+
+@pytest.mark.parametrize("name", ["2026_11_26", "1e5", "007", "0x10", "true", "nan", "1.50"])
+def test_a_name_stays_as_it_was_written(name: str):
+    assert compose([f"name={name}"]).name == name
+
+
+def test_the_file_that_is_used_is_blamed_and_not_one_of_its_name():
+    Path("conf/algo").mkdir(parents=True)
+    Path("conf/algo/ppo.yaml").write_text(
+        "# @package _global_\ndefaults: [/schema/algo/ppo@algo, _self_]\nalgo: {lr: 3}\n"
+    )
+    with pytest.raises(ConfigError, match=r"unknown key algo\.lr") as raised:
+        compose([])
+    assert str(Path.cwd() / "conf" / "algo" / "ppo.yaml") in str(raised.value)
 
 
 def test_a_misspelled_key_in_a_users_file_names_the_file(tmp_path: Path):

@@ -8,7 +8,7 @@ from rlkit.config.algo import PPOConfig
 from rlkit.config.net import MLPConfig
 from rlkit.config.run import slug
 from rlkit.config.schema import SCHEMAS, conf_dir, to_yaml
-from rlkit.errors import ConfigError
+from rlkit.errors import ConfigError, RlkitError
 
 
 def choices(group: str) -> list[str]:
@@ -108,6 +108,27 @@ def test_a_saved_config_loads_to_the_same(tmp_path: Path):
     assert compose(base=path) == config
     assert compose(["frames=5", "algo.gamma=0.5"], base=path).frames == 5
     assert yaml.safe_load(path.read_text())["algo"]["name"] == "ppo"
+
+
+@pytest.mark.parametrize(
+    "text", ["${oc.env:HOME}", r"\${x}", r"a\\${b}\c", "${", "$x ${a.b} ${first:1,2}", "{a: 1}", "???x"]
+)
+def test_a_saved_text_stays_as_it_is(text: str, tmp_path: Path):
+    """`${...}` in a run from elsewhere asks nothing of this machine's environment."""
+    config = compose([])
+    config.env.kwargs["x"] = {"y": [text]}
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    assert compose(base=tmp_path / "config.yaml").env.kwargs == {"x": {"y": [text]}}
+
+
+def test_a_saved_config_that_is_broken_is_named_with_its_line(tmp_path: Path):
+    path = tmp_path / "config.yaml"
+    path.write_text(to_yaml(compose([])) + "algo: [1\n")
+    with pytest.raises(RlkitError, match=f"{path}:.* is not valid YAML"):
+        compose(base=path)
+    path.write_text(to_yaml(compose([])).replace("layer_norm: false", "layer_norm: 0"))
+    with pytest.raises(ConfigError, match=r"net.layer_norm=0 is not accepted\n  accepted: true or false"):
+        compose(base=path)
 
 
 def test_a_saved_config_refuses_typos_and_other_choices(tmp_path: Path):

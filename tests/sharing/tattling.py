@@ -21,4 +21,14 @@ class Tattling(CartPoleEnv):
             logger.exception("it failed with {}", given)
 
 
+class Demanding(CartPoleEnv):
+    """Needs the key that it is given, whole."""
+
+    def __init__(self, api_key: str, render_mode: str | None = None) -> None:
+        super().__init__(render_mode=render_mode)
+        if len(api_key) != 40:
+            raise ValueError("this is no key")
+
+
+register("Demanding-v0", entry_point=Demanding, max_episode_steps=50)
 register("Tattling-v0", entry_point=Tattling, max_episode_steps=50)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rlkit import compose, train
 from rlkit.cli.app import dispatch
 from rlkit.errors import ConfigError, SharingError
-from rlkit.redaction import redact
+from rlkit.redaction import hidden_keys, redact, redact_values
 from rlkit.settings import read_dotenv
 from rlkit.sharing.hub import push
 from rlkit.sharing.publication import prepare
@@ -97,6 +100,10 @@ def test_one_on_the_command_line_is_refused_and_not_repeated(token: str, form: s
         ["env.kwargs.pwd=abc"],
         ["env.kwargs.db_pass=abc"],
         ["env.kwargs.hfToken=abc"],
+        ["env.kwargs.map_token=x7k2m9q4"],
+        ["env.kwargs.wandb-token=abc"],
+        ["env.kwargs.client_secret=abc"],
+        ["env.kwargs.aws_secret_access_key=abc"],
     ],
 )
 def test_what_is_called_a_token_is_one(words: list[str]):
@@ -141,6 +148,11 @@ def test_a_name_or_a_shape_gives_a_value_away(text: str, hidden: str):
         "pass: 1, passed: everything-went-well",
         "env.kwargs.password=${oc.env:PASSWORD}",
         "net.hidden=[64,64]",
+        "env.id=token_env:TokenWorld-v0",
+        "env.kwargs.map_token=grasslands",
+        "env.kwargs={secret_room: kitchenette, token_kind: wooden}",
+        "env.id=password_game:PasswordGame-v0",
+        "env.kwargs.start_token=beginning-of-sequence",
         "env.id=ALE/Pong-v5",
         "git_sha: 1bf876028a35638d7afc77a0b5f9c60af3e87b83",
         "https://huggingface.co/datasets/me/runs",
@@ -153,6 +165,68 @@ def test_what_is_no_secret_is_left_alone(text: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SHORT_TOKEN", "Pong")
     assert redact(text) == text
     refuse_secrets([text])
+
+
+LONG = "correct horse battery staple and so on for more than one line of a file, 'quoted' and \"twice\" \\ so"
+KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSjAgEAAoIB\n-----END PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize("secret", [LONG, KEY, BODY], ids=["words", "key", "token"])
+@pytest.mark.parametrize(
+    "lay_out",
+    [
+        lambda doc: yaml.safe_dump(doc, width=40),
+        lambda doc: yaml.safe_dump(doc, width=40, default_style='"'),
+        lambda doc: yaml.safe_dump(doc, width=40, default_style="|"),
+        lambda doc: yaml.safe_dump(doc, width=40, default_flow_style=True),
+        lambda doc: json.dumps(doc, indent=1),
+        str,
+    ],
+    ids=["yaml", "double quotes", "literal", "flow", "json", "python"],
+)
+def test_a_secret_is_hidden_however_it_is_laid_out(
+    secret: str, lay_out: Callable[[object], str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MY_PASSPHRASE", secret)
+    document = {"a": {"b": [f"before {secret} after", secret]}, "size": 3}
+    for text in (redact(lay_out(document)), lay_out(redact_values(document))):
+        assert text.count("[hidden]") == 2
+        for piece in ("horse", "MIIEvQ", "AQEFAA", "twice", BODY[:12]):
+            assert piece not in text
+        assert "before" in text
+        assert "size" in text
+
+
+def test_values_are_hidden_by_key_and_named(monkeypatch: pytest.MonkeyPatch):
+    document = {"env": {"kwargs": {"api_key": HEX, "map_token": "grasslands", "password": 12345678, "n": [1, None]}}}
+    assert redact_values(document)["env"]["kwargs"] == {**document["env"]["kwargs"], "api_key": "[hidden]"}
+    assert hidden_keys(document) == {"env.kwargs.api_key": HEX}
+
+
+def test_a_run_with_a_hidden_value_says_so_and_its_workers_have_it(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    given = ["env=gym", "env.id=tests.sharing.tattling:Demanding-v0", f"env.kwargs.api_key={HEX}"]
+    for seeds in (1, 2):
+        result = train(compose([*TINY, *given, f"seeds={seeds}"]))
+        assert result.status == "complete"
+        assert "[hidden] in place of env.kwargs.api_key: this run cannot be resumed" in capfd.readouterr().err
+        assert HEX.encode() not in b"".join(contents(result.folder).values())
+
+
+def test_what_hydra_shows_has_no_secret(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setenv("MY_PASSPHRASE", LONG)
+    Path("conf/env").mkdir(parents=True)
+    Path("conf/env/mine.yaml").write_text(
+        yaml.safe_dump({"defaults": ["cartpole", "_self_"], "kwargs": {"words": LONG, "key": KEY}})
+    )
+    assert dispatch(["--cfg", "job", "env=mine"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("[hidden]") == 2
+    assert "horse" not in shown
+    assert "MIIEvQ" not in shown
+    with pytest.raises(ConfigError, match=r"unknown key algo\.newkey"):
+        dispatch(["+algo.newkey=1", "--cfg", "job"])
 
 
 def test_an_old_run_with_a_secret_in_it_is_not_uploaded(hub: FakeHub, run: Path):

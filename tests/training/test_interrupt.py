@@ -7,7 +7,7 @@ import time
 import pytest
 
 from rlkit.training import interrupt
-from rlkit.training.interrupt import StopSignal, make_room
+from rlkit.training.interrupt import StopSignal, interruptible, make_room
 
 
 def send(number: int) -> None:
@@ -23,6 +23,21 @@ def test_one_ctrl_c_may_come_twice_and_a_second_one_ends_at_once(monkeypatch: py
         monkeypatch.setattr(interrupt, "ECHO_SECONDS", 0.0)
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGINT)
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["terminal", "nohup"])
+def test_a_terminal_that_is_closed_is_a_stop_unless_that_is_ignored(ignored: bool):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        with StopSignal() as stop:
+            if not ignored:
+                send(signal.SIGHUP)
+            assert stop.requested is not ignored
+        assert signal.getsignal(signal.SIGHUP) is (signal.SIG_IGN if ignored else signal.SIG_DFL)
+        with interruptible():
+            assert (signal.getsignal(signal.SIGHUP) is signal.SIG_IGN) is ignored
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_near_the_time_limit_a_job_saves_and_is_then_queued_again(monkeypatch: pytest.MonkeyPatch):

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -164,7 +165,9 @@ def _hydra(arguments: Sequence[str]) -> int:
             failures.append(error)
             return None
 
-    with complaints.short(schema.config_folders(_config_dir(arguments)), arguments):
+    with complaints.short(schema.config_folders(_config_dir(arguments)), arguments), warnings.catch_warnings():
+        # Hydra warns of classes that a configuration names. This one is rlkit's own, and named in rlkit's own file.
+        warnings.filterwarnings("ignore", message=r"[\s\S]*rlkit\.cli\.private\.PrivateJobs")
         hydra.main(config_path=str(schema.conf_dir()), config_name="config")(job)()
     for error in failures[:-1]:
         _say(f"rlkit: {error}")
@@ -236,7 +239,7 @@ def train_and_show(config: RunConfig, folder: RunFolder, started: float) -> floa
         show_card(result, folder.path)
     if result["status"] == "stopped":
         make_room()
-        raise KeyboardInterrupt(f"stopped and saved; go on with: {command('resume', folder.path)}")
+        raise KeyboardInterrupt(f"stopped and saved; continue with: {command('resume', folder.path)}")
     plot_trial(folder, result)
     if config.upload == "auto":
         from rlkit.sharing.hub import upload_after_training

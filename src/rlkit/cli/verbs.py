@@ -57,7 +57,8 @@ def _resume(arguments: Sequence[str]) -> None:
     started = time.perf_counter()
     from rlkit.cli.app import train_and_show
     from rlkit.config.schema import compose, to_yaml
-    from rlkit.results.folder import RunFolder, read_json, write_text
+    from rlkit.reading import read_result
+    from rlkit.results.folder import RunFolder, write_text
     from rlkit.sharing import trust as trusted
 
     folder = RunFolder.open(given.run)
@@ -71,7 +72,7 @@ def _resume(arguments: Sequence[str]) -> None:
     before, config = compose(base=folder.config), compose(given.overrides, base=folder.config)
     if config.seeds < before.seeds:
         raise ConfigError(f"seeds={config.seeds}: the run has {before.seeds} already\n  accepted: that or more")
-    done = read_json(folder.result) if folder.result.exists() else {}
+    done = read_result(folder.result) if folder.result.exists() else {}
     finished = done.get("status") == "complete" and config.seeds == before.seeds
     if finished and config.frames <= done["frames"]:
         raise ConfigError(

@@ -20,7 +20,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from omegaconf.errors import InterpolationResolutionError as InterpolationError
 
-from rlkit.config.checks import Flag
 from rlkit.errors import ConfigError, RlkitError
 
 LONGEST_KEY, LONGEST_NUMBER = 200, 300
@@ -112,22 +111,6 @@ def as_object(cfg: DictConfig) -> Any:
         raise
     except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
         raise ConfigError(f"a value of the configuration has the wrong form: {error}") from error
-
-
-def reject_numbers_for_booleans(values: Any, node_type: Any, where: str, path: str = "") -> None:
-    """Refuse `layer_norm: 1` in values that were read from a file, where true or false is meant.
-
-    Raises:
-        ConfigError: naming the key.
-    """
-    if not isinstance(values, dict) or not dataclasses.is_dataclass(node_type):
-        return
-    hints = typing.get_type_hints(node_type)
-    for key, value in values.items():
-        hint = hints.get(key)
-        if hint in (bool, Flag) and not isinstance(value, bool):
-            raise ConfigError(f"{where}{path}{key}: {value} is not accepted\n  accepted: true or false")
-        reject_numbers_for_booleans(value, hint, where, f"{path}{key}.")
 
 
 def reject_unknown(node: DictConfig, path: str = "") -> None:

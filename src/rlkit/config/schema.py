@@ -256,7 +256,6 @@ def _from_file(path: Path, overrides: Sequence[str]) -> run.RunConfig:
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no configuration")
-    complaints.reject_numbers_for_booleans(values, run.RunConfig, f"{path}: ")
     cfg = OmegaConf.structured(run.RunConfig)
     for group, classes in SCHEMAS.items():
         for key in (group, "critic_net") if group == "net" else (group,):

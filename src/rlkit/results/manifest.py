@@ -96,9 +96,11 @@ def verify(path: Path, *, acting: bool = False) -> None:
         file = path / name
         if not isinstance(wanted, dict) or type(wanted.get("bytes")) is not int:
             raise CheckpointError(f"{path} has no size and hash of {name:.80} in its manifest.json")
+        if Path(name).name != name:
+            raise CheckpointError(f"{path} names {name!r:.80} in its manifest.json, which is no file of it")
         if acting and not needed_to_act(name) and not file.exists() and not file.is_symlink():
             continue
-        if Path(name).name != name or file.is_symlink() or not file.is_file():
+        if file.is_symlink() or not file.is_file():
             raise CheckpointError(f"{file} is missing or is no plain file")
         if (found := fingerprint(file)) != wanted:
             what = "truncated" if found["bytes"] < wanted["bytes"] else "altered"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import resource
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 
 from rlkit.results.folder import SCHEMA, config_hash
 from rlkit.results.metrics import Curve, consistency, curve_metrics
@@ -149,6 +149,10 @@ NOTE = "null stands for a number that does not exist or is not finite"
 
 def peak_rss_mb() -> float:
     """The largest memory that this process has held, in MiB."""
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset) / 2**20
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 

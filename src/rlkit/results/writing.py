@@ -71,7 +71,7 @@ def write_text(path: Path, text: str, *, elsewhere: str | None = None) -> None:
     Raises:
         RunFolderError: the disk is full or read-only.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.partial")  # what a kill leaves of it, the next write replaces
     with writing(path, elsewhere=elsewhere):
         try:
             with beside.open("w", encoding="utf-8", errors="backslashreplace") as file:

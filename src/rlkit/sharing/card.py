@@ -112,7 +112,7 @@ def listing(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for name, run in sorted(runs.items()):
         seeds, number = run.get("seeds"), run.get("bytes")
         about = [str(run.get("algo")), str(run.get("env_id")), str(len(seeds) if isinstance(seeds, list) else "-")]
-        size_ = size(number) if isinstance(number, int) else "-"
+        size_ = size(number) if isinstance(number, int) and _is_real(number) else "-"
         rows.append([shown(cell) for cell in (name, *about, frames(run), score(run), size_)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -123,11 +123,11 @@ def score(summary: Mapping[str, Any]) -> str:
     found = summary.get("score")
     found = found if isinstance(found, Mapping) else {}
     mean, std, interval = found.get("mean"), found.get("std"), found.get("ci95")
-    if not isinstance(mean, int | float):
+    if not _is_real(mean):
         return "not scored"
-    if isinstance(interval, list) and len(interval) == 2 and all(isinstance(x, int | float) for x in interval):
+    if isinstance(interval, list) and len(interval) == 2 and all(map(_is_real, interval)):
         return f"{mean:.1f}, 95 % interval {interval[0]:.1f} to {interval[1]:.1f}"
-    return f"{mean:.1f} ± {std:.1f} over episodes" if isinstance(std, int | float) else f"{mean:.1f}"
+    return f"{mean:.1f} ± {std:.1f} over episodes" if _is_real(std) else f"{mean:.1f}"
 
 
 def protocol(summary: Mapping[str, Any]) -> str:
@@ -142,7 +142,12 @@ def protocol(summary: Mapping[str, Any]) -> str:
 def frames(summary: Mapping[str, Any]) -> str:
     """Frames that were run, by thousands."""
     value = summary.get("frames")
-    return f"{value:,}" if isinstance(value, int) else "-"
+    return f"{value:,}" if isinstance(value, int) and _is_real(value) else "-"
+
+
+def _is_real(value: object) -> bool:
+    """Whether it is a number that can be shown: a stranger's may have any number of digits."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
 
 
 def size(number: float) -> str:

@@ -45,6 +45,8 @@ def client(repo: Repo, *, write: bool = False) -> Iterator[HfApi]:
     token = setting("HF_TOKEN")
     if write and token is None:
         raise SharingError(f"HF_TOKEN is missing: set it in the environment or in .env (made at {TOKENS})")
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise SharingError(f"HF_TOKEN is not valid: it has characters that no token has (made at {TOKENS})")
     from huggingface_hub import HfApi
     from huggingface_hub.utils.logging import set_verbosity
     from huggingface_hub.utils.tqdm import disable_progress_bars

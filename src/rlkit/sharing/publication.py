@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 from collections.abc import Iterator
@@ -9,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rlkit.errors import CheckpointError, RunFolderError, SharingError
+from rlkit.reading import read_yaml
 from rlkit.redaction import redact
 from rlkit.results.folder import SCHEMA, RunFolder, read_json
 from rlkit.results.lock import held
@@ -142,12 +142,10 @@ def _refuse_secrets(files: dict[str, Path]) -> None:
 
 
 def _config(folder: RunFolder) -> dict[str, Any]:
-    try:
-        config = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+    config = read_yaml(folder.config)
+    with contextlib.suppress(KeyError, TypeError):
         if isinstance(config["algo"]["name"], str) and isinstance(config["env"], dict):
             return dict(config)
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        pass
     raise RunFolderError(f"{folder.config} holds no configuration of a run")
 
 
@@ -174,7 +172,7 @@ def _summary(folder: RunFolder, config: dict[str, Any], session: str | None) -> 
 def _command(folder: RunFolder) -> str | None:
     """What the user typed; None where the run was started from Python."""
     try:
-        overrides = yaml.safe_load((folder.path / "overrides.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        overrides = read_yaml(folder.path / "overrides.yaml")
+    except RunFolderError:
         return None
     return shlex.join(["rlkit", *map(str, overrides)]) if isinstance(overrides, list) and overrides else None

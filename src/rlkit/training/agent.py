@@ -30,6 +30,7 @@ from rlkit.sharing import trust as trusted
 from rlkit.training import checkpoint
 from rlkit.training.acting import Actor
 from rlkit.training.process import choose_device, device_of
+from rlkit.training.room import check_nets
 
 if TYPE_CHECKING:
     from gymnasium import Space
@@ -184,6 +185,7 @@ def _loaded(folder: RunFolder, config: RunConfig, seed: int, path: Path | None) 
         logger.warning("the run's device={} is not on this machine; the CPU acts in its place", config.device)
         config = dataclasses.replace(config, device="cpu")
         device = device_of(config)
+    check_nets(config, spec)
     algo = build(config, seed, spec, device)
     seen = ObservationTransform(config.env, spec.observation.shape or ())
     with checkpoint.restoring(path):

@@ -7,10 +7,12 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from gymnasium import spaces
+from loguru import logger
 
 from rlkit.envs.layout import is_picture
 from rlkit.envs.make import make
 from rlkit.errors import ConfigError, EnvError
+from rlkit.settings import setting
 from rlkit.training.room import check_envs, check_memory, check_nets
 
 if TYPE_CHECKING:
@@ -47,6 +49,11 @@ def check(config: RunConfig) -> RunConfig:
     if config.env.normalize_obs and pictures:
         raise ConfigError(
             f"env.normalize_obs=true: {spec.id} observes pictures, which are divided by 255\n  accepted: false"
+        )
+    if config.upload == "auto" and (missing := [n for n in ("HF_DATASET_REPO", "HF_TOKEN") if setting(n) is None]):
+        logger.warning(
+            "upload=auto: {} is not set, in the environment or in .env, so nothing will be uploaded",
+            " and ".join(missing),
         )
     if config.device not in ("auto", "cpu"):
         from rlkit.training.process import device_of

@@ -94,6 +94,7 @@ class Film:
 
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.partial.open("wb").close()  # imageio would print a traceback where it cannot
             self.file: Any
             if self.path.suffix == ".mp4":
                 self.file = iio.imopen(self.partial, "w", plugin="pyav")

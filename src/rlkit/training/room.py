@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from rlkit.types import EnvSpec
 
 FEW_ENVS = 256
-"""So many environments are made without a question."""
+"""Up to this number, environments are made without a question."""
 SAMPLE = 8
 """Environments that are made to see what one takes."""
 SMALLEST_ENV, SMALLEST_PROCESS = 2**14, 2**25
-"""Bytes that an environment takes at least, in this process and in one of its own."""
+"""Bytes that an environment takes at least, in this process, and in a process for itself."""
 COPIES = 4
 """Of each weight: itself, its gradient and the two moments of Adam."""
 CHECKPOINT_BYTES = 2**25
@@ -59,7 +59,7 @@ def check_envs(config: RunConfig) -> None:
     needed, free = each * config.num_envs, free_bytes()
     if needed > free:
         raise ConfigError(
-            f"num_envs={config.num_envs}: so many environments take {_gib(needed)}, {_gib(free)} are free\n"
+            f"num_envs={config.num_envs}: the environments take {_gib(needed)}, {_gib(free)} are free\n"
             f"  accepted here: up to {free // each:,}"
         )
 
@@ -87,7 +87,7 @@ def check_nets(config: RunConfig, spec: EnvSpec) -> None:
 
 
 def weights(net: NetConfig, spec: EnvSpec) -> int:
-    """The weights of one network, without its heads and what lies between convolutions and layers: at least so many."""
+    """The weights of one network, without its heads and what lies between convolutions and layers: a lower bound."""
     hidden: Sequence[int] = getattr(net, "hidden", [])
     pictures = len(spec.observation.shape or ()) == 3
     widths = hidden if pictures else [math.prod(spec.observation.shape or ()), *hidden]
@@ -145,20 +145,19 @@ def check_memory(
     episodes = episode_bytes(spec, episode_rows)
     if episodes and episodes > free - rollout:
         raise ConfigError(
-            f"algo.sil.buffer_size={episode_rows}: so many steps take {_gib(episodes)}, {_gib(free)} are free\n"
-            "  lower it"
+            f"algo.sil.buffer_size={episode_rows}: the steps take {_gib(episodes)}, {_gib(free)} are free\n  lower it"
         )
     replay = 0
     if isinstance(memory, ReplayConfig):
         replay = replay_bytes(memory, spec)
         if replay > free - rollout and not memory.on_disk:
             raise ConfigError(
-                f"memory.buffer_size={memory.buffer_size}: so many transitions take {_gib(replay)}, "
+                f"memory.buffer_size={memory.buffer_size}: the transitions take {_gib(replay)}, "
                 f"{_gib(free)} are free\n  lower it, or set memory.on_disk=true"
             )
         if memory.on_disk and folder is not None and replay > (room := shutil.disk_usage(folder).free):
             raise ConfigError(
-                f"memory.buffer_size={memory.buffer_size}: so many transitions take {_gib(replay)}, and the disk of "
+                f"memory.buffer_size={memory.buffer_size}: the transitions take {_gib(replay)}, and the disk of "
                 f"{folder} has {_gib(room)} free\n  lower it"
             )
     if rollout > free:

@@ -225,6 +225,10 @@ class Session:
         if newest is not None and saved is not None:
             self._load(newest, saved)
             del saved  # the arrays of its files
+            if getattr(config.memory, "save", True) is False:
+                logger.warning(
+                    "memory.save=false: the memory begins empty, and this run will not equal an uninterrupted one"
+                )
             logger.info("seed {}: continuing from {:,} frames", seed, self.frames)
         keep = None if newest is None else self.frames
         self.metrics_file = JsonLines(folder.metrics, keep_until=keep)
@@ -496,7 +500,7 @@ class Session:
         return parts
 
     def _load(self, path: Path, parts: dict[str, State]) -> None:
-        """Take up the state of a checkpoint.
+        """Restore the state of a checkpoint.
 
         Raises:
             CheckpointError: it does not have the form of this run's state.

@@ -161,7 +161,7 @@ def _why(error: BaseException) -> str:
 def _record(config: RunConfig, folder: RunFolder) -> None:
     """Write run.json for this command; those of a run that is resumed are kept under `earlier`."""
     before = read_json(folder.run) if folder.run.exists() else {}
-    earlier = before.get("earlier", [])
+    earlier = before["earlier"] if isinstance(before.get("earlier"), list) else []
     if before:
         earlier = [*earlier, {key: before.get(key) for key in ("command", "git_sha", "config_hash", "status")}]
     write_json(
