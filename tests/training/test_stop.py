@@ -34,6 +34,8 @@ ALGOS = {
     "reinforce": ["algo=reinforce", "frames=600"],
     "ppo": ["algo=ppo", "algo.n_steps=64", "algo.minibatch_size=32", "frames=600"],
     "dqn": ["algo=dqn", "algo.learning_starts=50", "algo.batch_size=16", "frames=300"],
+    "repeats": ["algo=dqn", "algo.learning_starts=50", "algo.exploration.repeat_exponent=2", "frames=300"],
+    "noise": ["algo=td3", "algo.learning_starts=50", "algo.noise.kind=ornstein_uhlenbeck", "frames=300"],
 }
 
 
@@ -42,7 +44,8 @@ def test_wherever_a_stop_comes_the_run_goes_on_to_the_same_bytes(
     algo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(session_module, "LONG_ROLLOUT_SECONDS", -1)  # as if each rollout took long
-    overrides = [*SMALL, *ALGOS[algo], "env=cartpole", "env.normalize_obs=true", "checkpoint.every_frames=150"]
+    env = "env=pendulum" if algo == "noise" else "env=cartpole"
+    overrides = [*SMALL, *ALGOS[algo], env, "env.normalize_obs=true", "checkpoint.every_frames=150"]
     overrides += ["~tuned", "env.max_episode_steps=60"]
     whole = session(tmp_path / "whole", overrides)
     looks = 20

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from loguru import logger
 
+from rlkit.envs.one import find, time_limit
+from rlkit.training.evaluate import ENDLESS
 from rlkit.training.interrupt import StoppedError
 from rlkit.types import Rollout
 
 if TYPE_CHECKING:
     from rlkit.algos.base import Algorithm
+    from rlkit.config.env import EnvConfig
+    from rlkit.config.run import RunConfig
     from rlkit.envs.vector import VectorEnv
     from rlkit.training.interrupt import StopSignal
     from rlkit.types import Array, State
@@ -141,3 +147,13 @@ def _extended(array: Array, length: int) -> Array:
     longer = np.zeros((length, *array.shape[1:]), array.dtype)
     longer[: len(array)] = array
     return longer
+
+
+def ending(config: RunConfig) -> EnvConfig:
+    """The environment of a run, with a time limit where whole episodes are collected and nothing else may end one."""
+    env = config.env
+    if not config.algo.whole_episodes or time_limit(env, find(env.today)) is not None:
+        return env
+    limit = max(1, min(ENDLESS, int(config.frames) // int(config.num_envs)))
+    logger.info("episodes are cut at {:,} steps: {} learns from whole episodes", limit, config.algo.name)
+    return dataclasses.replace(env, max_episode_steps=limit)

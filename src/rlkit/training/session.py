@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +17,6 @@ from rlkit import seeding
 from rlkit.cores import available_cores
 from rlkit.envs.layout import is_picture
 from rlkit.envs.make import make
-from rlkit.envs.one import find, time_limit
 from rlkit.envs.vector import VectorEnv
 from rlkit.errors import CheckpointError, DivergedError, EnvError, RlkitError, RunFolderError
 from rlkit.memory import build as memory
@@ -29,10 +26,10 @@ from rlkit.results.lines import read_evals
 from rlkit.results.lock import alone
 from rlkit.results.summary import failed_result, session_result
 from rlkit.results.tensorboard import EventLog
-from rlkit.training import agent, checkpoint
+from rlkit.training import agent, checkpoint, state
 from rlkit.training.allocator import keep_freed_memory
-from rlkit.training.collect import EPISODE_STEPS, Collector
-from rlkit.training.evaluate import ENDLESS, Evaluator, Score
+from rlkit.training.collect import EPISODE_STEPS, Collector, ending
+from rlkit.training.evaluate import Evaluator, Score
 from rlkit.training.interrupt import StoppedError, StopSignal
 from rlkit.training.process import device_for, threads_of
 from rlkit.training.progress import Judge, Phases, Progress, Watcher
@@ -40,7 +37,6 @@ from rlkit.training.room import check_envs, check_memory, check_nets
 from rlkit.types import Update
 
 if TYPE_CHECKING:
-    from rlkit.config.env import EnvConfig
     from rlkit.config.run import RunConfig
     from rlkit.types import Rollout, State
 
@@ -159,8 +155,8 @@ class Session:
         env_threads = config.threads if shared else available_cores()
         seeding.seed_globals(seed)
         check_envs(config)
-        saved = None if newest is None else self._read(newest)
-        env = with_limit(config)
+        saved = None if newest is None else state.read(newest)
+        env = ending(config)
         made = make(
             env,
             config.num_envs,
@@ -223,7 +219,7 @@ class Session:
                 config.frames,
             )
         if newest is not None and saved is not None:
-            self._load(newest, saved)
+            state.restore(self, newest, saved)
             del saved  # the arrays of its files
             if getattr(config.memory, "save", True) is False:
                 logger.warning(
@@ -294,12 +290,12 @@ class Session:
     def _collect(self) -> Rollout:
         """The next rollout. One that may take long can be left unfinished, by going back to the state before it."""
         long = self.algo.rollout_steps is None or self.rollout_seconds > LONG_ROLLOUT_SECONDS
-        self.before_rollout = copy.deepcopy(self._collecting()) if long else None
+        self.before_rollout = copy.deepcopy(state.collecting(self)) if long else None
         try:
             rollout = self.collector.collect(self.frames, self.stop if long else None)
-        except EnvError:
+        except EnvError as error:
             self._check_weights()  # actions from weights that are not finite are not the environment's fault
-            raise
+            raise EnvError(f"{error}\n  the last checkpoint is of {self.checkpoint_frames:,} frames") from error
         self.before_rollout = None
         return rollout
 
@@ -353,7 +349,7 @@ class Session:
             self.watcher.progress(self._progress())
 
     def _log(self) -> None:
-        learning = {f"train/{name}": value for name, value in self._reported().items()}
+        learning = {f"train/{name}": value for name, value in self.reported().items()}
         for name, value in learning.items():
             if value is not None and not math.isfinite(value):
                 raise self._diverged(f"{name} is {value}")
@@ -376,7 +372,7 @@ class Session:
             }
         )
 
-    def _reported(self) -> dict[str, float | None]:
+    def reported(self) -> dict[str, float | None]:
         """The metrics of the latest update that has any."""
         return {name: None if v is None else float(v) for name, v in self.reporting.report().items()}
 
@@ -438,7 +434,7 @@ class Session:
             random_return=self.random_return,
             fps=self._fps(),
             train_seconds=self.phases.train,
-            wall_seconds=self._wall_seconds(),
+            wall_seconds=self.wall_seconds(),
             startup_seconds=self.startup_seconds,
             time_split=self.phases.split(),
         )
@@ -447,97 +443,22 @@ class Session:
             self.watcher.progress(self._progress())
         return result
 
-    # State: a checkpoint is the sum of its parts.
-
     def close(self) -> None:
         """Close files and environments, all of them even where one of them fails to, and restore the process."""
         self.opened.close()
-
-    def _collecting(self) -> dict[str, State]:
-        """The parts of the state that collecting changes."""
-        return {
-            "envs": self.envs.state_dict(),
-            "collector": self.collector.state_dict(),
-            "streams": {
-                "acting": seeding.generator_state(self.algo.rng),
-                "minibatches": seeding.generator_state(self.minibatches),
-                "globals": seeding.globals_state(),
-            },
-        }
 
     def _save(self) -> None:
         self._check_weights()
         for file in (self.metrics_file, self.eval_file, self.timing_file):
             file.sync()
-        parts: dict[str, State] = {
-            "algo": self.algo.state_dict(),
-            "memory": self.memory.state_dict(),
-            **(self.before_rollout or self._collecting()),
-            "session": {
-                "frames": self.frames,
-                "updates": self.updates,
-                "last_eval": None if math.isnan(self.last_eval) else self.last_eval,
-                "eval_due": self.eval_due,
-                "random_return": None if math.isnan(self.random_return) else self.random_return,
-                "phases": asdict(self.phases),
-                "wall_seconds": self._wall_seconds(),
-                "reporting": self._reported(),
-            },
-        }
-        checkpoint.save(self.folder.checkpoints, self.frames, self.algo.weights(), parts, self.config.checkpoint.keep)
+        weights, parts = self.algo.weights(), {**state.parts_of(self), **(self.before_rollout or {})}
+        checkpoint.save(self.folder.checkpoints, self.frames, weights, parts, self.config.checkpoint.keep)
         self.checkpoint_frames = self.frames
-
-    def _read(self, path: Path) -> dict[str, State]:
-        """The parts of a checkpoint, all of them there."""
-        parts = checkpoint.load_parts(path)
-        if missing := {"algo", "memory", "envs", "collector", "streams", "session"} - set(parts):
-            raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}: it is no checkpoint of a session")
-        with checkpoint.restoring(path):
-            checkpoint.check_form(parts["session"], {"frames": 0, "updates": 0, "wall_seconds": 0.0}, "session")
-            checkpoint.check_form(parts["envs"]["backend"], "sync", "envs.backend")
-            if parts["session"]["frames"] != int(path.name):
-                raise ValueError(f"it is of {parts['session']['frames']} frames")
-        return parts
-
-    def _load(self, path: Path, parts: dict[str, State]) -> None:
-        """Restore the state of a checkpoint.
-
-        Raises:
-            CheckpointError: it does not have the form of this run's state.
-        """
-        with checkpoint.restoring(path):
-            weights = checkpoint.load_weights(path)
-            checkpoint.check_weights(weights, self.algo.weights())
-            checkpoint.check_form(parts["algo"], self.algo.state_dict(), "algo")
-            checkpoint.check_form(parts["memory"], self.memory.state_dict(), "memory", rows=True)
-            mine, envs = parts["session"], {**self.envs.state_dict()}
-            del envs["actions"]  # there are none yet
-            checkpoint.check_form(parts["envs"], envs, "envs")
-            self.algo.load_weights(weights)
-            self.algo.load_state_dict(parts["algo"])
-            self.memory.load_state_dict(parts["memory"])
-            self.envs.load_state_dict(parts["envs"])
-            self.collector.load_state_dict(parts["collector"])
-            if self.envs.interrupted:
-                self.memory.interrupt()
-                self.algo.interrupt()
-                self.collector.interrupt()
-            seeding.set_generator_state(self.algo.rng, parts["streams"]["acting"])
-            seeding.set_generator_state(self.minibatches, parts["streams"]["minibatches"])
-            seeding.set_globals_state(parts["streams"]["globals"])
-            self.frames = self.checkpoint_frames = mine["frames"]
-            self.updates = mine["updates"]
-            self.last_eval = math.nan if mine["last_eval"] is None else float(mine["last_eval"])
-            self.phases, self.seconds_before = Phases(**mine["phases"]), float(mine["wall_seconds"])
-            # Checkpoints of version 0.1 have none of these.
-            self.eval_due = bool(mine.get("eval_due", False))
-            random_return = mine.get("random_return")
-            self.random_return = math.nan if random_return is None else float(random_return)
-            self.reporting = Update(mine.get("reporting", {}))
 
     # What is told of it.
 
-    def _wall_seconds(self) -> float:
+    def wall_seconds(self) -> float:
+        """Since the first start, over all processes of this session."""
         return self.seconds_before + time.perf_counter() - self.started
 
     def _fps(self) -> float:
@@ -569,16 +490,6 @@ class Session:
         episodes = due * int(config.eval.periodic_episodes) + int(config.eval.episodes)
         evaluating = self.phases.eval / self.played * episodes if self.played else 0.0
         return max(0, config.frames - self.frames) / fps + evaluating
-
-
-def with_limit(config: RunConfig) -> EnvConfig:
-    """The environment; with a time limit where whole episodes are collected and nothing else might end one."""
-    env = config.env
-    if not config.algo.whole_episodes or time_limit(env, find(env.today)) is not None:
-        return env
-    limit = max(1, min(ENDLESS, int(config.frames) // int(config.num_envs)))
-    logger.info("episodes are cut at {:,} steps: {} learns from whole episodes", limit, config.algo.name)
-    return dataclasses.replace(env, max_episode_steps=limit)
 
 
 def _mean(values: Sequence[float]) -> float:
