@@ -14,7 +14,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rlkit.errors import ConfigError, RlkitError
 from rlkit.redaction import redact, refuse_secrets
@@ -189,7 +189,8 @@ def train_job(cfg: DictConfig) -> float | None:
         job.run(cfg, time.perf_counter())
         return None
     hydra = HydraConfig.get()
-    config = to_config(cfg, hydra.overrides.task)
+    overrides = given_words(hydra.overrides)
+    config = to_config(cfg, overrides)
     if config.search.name != "none" and hydra.mode is RunMode.RUN:
         raise ConfigError(
             f"search={config.search.name} is a search of many trials\n  add -m: rlkit -m {' '.join(sys.argv[1:])}"
@@ -202,7 +203,6 @@ def train_job(cfg: DictConfig) -> float | None:
     log_to_stderr()
     config = check(config)
     tell_tuned(hydra.runtime.choices.get("tuned"), [source.path for source in hydra.runtime.config_sources])
-    overrides = list(hydra.overrides.task)
     if hydra.mode is RunMode.MULTIRUN:
         from rlkit.training.jobs import run_of_job
 
@@ -210,6 +210,15 @@ def train_job(cfg: DictConfig) -> float | None:
     else:
         folder = create(config, overrides)
     return train_and_show(config, folder, started)
+
+
+def given_words(overrides: Any) -> list[str]:
+    """The overrides of a job as the user wrote them, with `${...}` unresolved."""
+    from omegaconf import OmegaConf
+
+    words = OmegaConf.to_container(overrides, resolve=False)
+    assert isinstance(words, dict)
+    return [str(word) for word in words["task"]]
 
 
 def tell_tuned(choice: str | None, folders: Sequence[str]) -> None:

@@ -42,9 +42,13 @@ def short(folders: Sequence[Path] = (), overrides: Sequence[str] = (), file: Pat
     except Exception as error:
         if not _is_theirs(error):
             raise
-        raise ConfigError(explain(error, folders, overrides, file)) from error
+        lines = explain(error, folders, overrides, file).splitlines()
+        told = "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..." for line in lines)
+        raise ConfigError(told) from error
 
 
+LONGEST_LINE = 400
+"""Characters of a line of an error; a value may have any number of them."""
 THEIRS = ("hydra", "omegaconf", "antlr4", "yaml")
 
 
