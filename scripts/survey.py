@@ -193,7 +193,7 @@ def write_table(rows: Sequence[dict[str, Any]]) -> None:
 def main() -> None:
     """Run the survey and write its results, or only the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", default="", help="a part of the ids to try; nothing is written then")
+    parser.add_argument("--only", default="", help="a part of the ids to try; the other results stay as they are")
     parser.add_argument("--table", action="store_true", help="write the table from the stored results")
     given = parser.parse_args()
     if given.table:
@@ -202,10 +202,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RLKIT_RUNS"] = folder
         rows = survey(given.only)
-    if not given.only:
-        record = {"frames": FRAMES, "date": time.strftime("%Y-%m-%d"), "environments": rows}
-        RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        write_table(rows)
+    stored = json.loads(RESULTS.read_text(encoding="utf-8"))["environments"] if given.only else []
+    found = {(row["id"], tuple(row["options"])): row for row in [*stored, *rows]}
+    rows = [found[key] for _, _, env_id, options in ENVIRONMENTS if (key := (env_id, tuple(options))) in found]
+    record = {"frames": FRAMES, "date": time.strftime("%Y-%m-%d"), "environments": rows}
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_table(rows)
     faults = [
         row["id"] for row in rows for key in ("ppo", "dqn", "sac") if (row.get(key) or {}).get("outcome") == "fault"
     ]
