@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
+import yaml
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from rlkit.results.folder import writing
+from rlkit.results.folder import write_text, writing
 from rlkit.results.plots import INK, LINE, MUTED, SURFACE
 from rlkit.search import study as record
 from rlkit.search.study import SweepFolder
@@ -33,6 +34,23 @@ def frames_saved(trials: Sequence[FrozenTrial], frames: int) -> tuple[int, int]:
     """Frames that trials which are over ran, and those that they would have run without pruning."""
     over = [t for t in trials if t.state in record.OVER]
     return sum(t.user_attrs.get(record.FRAMES, 0) for t in over), sum(t.params.get("frames", frames) for t in over)
+
+
+def save_results(folder: SweepFolder, study: Study) -> dict[str, Any]:
+    """Write `optimization_results.yaml`, with the keys that Hydra's own Optuna sweeper uses and a few more."""
+    trials = study.get_trials(deepcopy=False)
+    if len(study.directions) > 1:
+        front = [{"trial": t.number, "params": t.params, "values": t.values} for t in study.best_trials]
+        results: dict[str, Any] = {"name": "optuna", "solutions": front}
+    elif any(t.state is TrialState.COMPLETE for t in trials):
+        best = best_trial(study)
+        results = {
+            "name": "optuna", "best_trial": best.number, "best_params": best.params, "best_value": best.value
+        }  # fmt: skip
+    else:
+        results = {"name": "optuna", "best_trial": None, "best_params": {}, "best_value": None}
+    write_text(folder.path / "optimization_results.yaml", yaml.safe_dump(results, sort_keys=False))
+    return results
 
 
 def importances(study: Study) -> dict[str, float]:

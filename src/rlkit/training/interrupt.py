@@ -72,18 +72,41 @@ class StopSignal:
         _waiting.append(self.before[number])
 
 
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM raise KeyboardInterrupt, also where a shell had SIGINT ignored, as for `command &`."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
+class Interrupts:
+    """SIGINT and SIGTERM raise KeyboardInterrupt, but not between the start of a job and the note that it runs.
+
+    Also where a shell had SIGINT ignored, as for `command &`. Use as a context.
+    """
+
+    def __init__(self) -> None:
+        self.held = self.heard = False
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self.before = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
             signal.signal(number, handler)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if not self.held:
+            raise KeyboardInterrupt
+        self.heard = True
+
+    @contextlib.contextmanager
+    def later(self) -> Iterator[None]:
+        """A signal that comes in here is raised at the end."""
+        self.held = True
+        try:
+            yield
+        finally:
+            self.held = False
+        if self.heard:
+            self.heard = False
+            raise KeyboardInterrupt
 
 
 _waiting: list[Any] = []
