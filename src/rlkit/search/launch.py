@@ -132,12 +132,12 @@ class Submitted(Queued):
         super().__init__(job, slurm=launcher._EXECUTOR == "slurm")
 
 
-def submit_array(launcher: BaseSubmititLauncher, batch: Sequence[Sequence[str]]) -> list[Queued]:
-    """Submit the jobs of a sweep as one array of SLURM's."""
-    places = ["hydra.sweep.dir"] * len(batch)
-    names = [f"job_id_for_{n}" for n in range(len(batch))]
-    states = [Singleton.get_state()] * len(batch)
-    jobs = executor_of(launcher).map_array(launcher, list(map(list, batch)), places, range(len(batch)), names, states)
+def submit_array(launcher: BaseSubmititLauncher, batch: Sequence[Sequence[str]], first: int) -> list[Queued]:
+    """Submit jobs of a sweep, numbered from `first` on, as one array of SLURM's."""
+    numbers = range(first, first + len(batch))
+    places, states = ["hydra.sweep.dir"] * len(batch), [Singleton.get_state()] * len(batch)
+    names = [f"job_id_for_{n}" for n in numbers]
+    jobs = executor_of(launcher).map_array(launcher, list(map(list, batch)), places, numbers, names, states)
     return [Queued(job, slurm=True) for job in jobs]
 
 

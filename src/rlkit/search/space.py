@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 SEEDS = ("seed", "seeds")
 CHOICES = ("algo", "env", "search")
+VALUES = ("num_envs", "frames")
+"""Keys of one word that are values, not choices of a group."""
 EXPERIMENT = ("algo", "env", "net", "critic_net", "memory", "tuned", "num_envs", "frames")
-"""The first words of keys that can be searched; the others say how a run is run, scored or kept."""
+"""First words of keys that can be searched; the others say how a run is run, scored or kept."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def read(entries: Sequence[str]) -> Space:
     distributions: dict[str, BaseDistribution] = {}
     fixed: dict[str, str] = {}
     for entry in entries:
-        override = _parsed(entry)
+        override = parsed(entry)
         key = override.get_key_element()
         _check_key(entry, override)
         distributions.pop(key, None)
@@ -109,7 +111,12 @@ def read(entries: Sequence[str]) -> Space:
     return Space(distributions, list(fixed.values()))
 
 
-def _parsed(entry: str) -> Override:
+def parsed(entry: str) -> Override:
+    """An override, as Hydra reads it.
+
+    Raises:
+        ConfigError: Hydra cannot read it.
+    """
     try:
         (override,) = OverridesParser.create().parse_overrides([entry])
     except OverrideParseException as error:

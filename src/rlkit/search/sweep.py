@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 import random
@@ -78,7 +79,7 @@ def sweep(
     if sampler._target_.endswith("GridSampler"):
         space.grid()
     config = composed(master, context, space.overrides(space.sample()))
-    check_values(space, lambda overrides: composed(master, context, overrides))
+    check_values(space, checker(master, context, space))
     from rlkit.training.door import check
 
     on_cluster = isinstance(launcher, SlurmLauncher)
@@ -114,14 +115,14 @@ def sweep(
     return results.get("best_value", results.get("solutions"))
 
 
-def check_values(space: Space, compose: Callable[[Sequence[str]], object]) -> None:
+def check_values(space: Space, check: Callable[[dict[str, Any]], object]) -> None:
     """Compose a configuration with every value of every list, and with the ends of every interval.
 
     A value that fits only some of the others is none of the wrong ones: it is tried with several.
 
     Args:
         space: what is searched.
-        compose: raises a `ConfigError` for overrides that are not accepted.
+        check: raises a `ConfigError` for a point of the space that is not accepted.
 
     Raises:
         ConfigError: a value is accepted with no others.
@@ -130,19 +131,40 @@ def check_values(space: Space, compose: Callable[[Sequence[str]], object]) -> No
     for key, distribution in space.distributions.items():
         for value in spaces.ends(distribution):
             try:
-                compose(space.overrides({**middle, key: value}))
+                check({**middle, key: value})
             except ConfigError as error:
-                others = ({**space.draw(rng), key: value} for _ in range(DRAWS))
-                if not any(_accepted(compose, space.overrides(point)) for point in others):
-                    raise ConfigError(f"{key}={value}, which is to be searched: {error}") from error
+                if any(_accepted(check, {**space.draw(rng), key: value}) for _ in range(DRAWS)):
+                    continue
+                said = str(error)
+                raise ConfigError(said if key.lstrip("+") in said else f"{key}={value}: {said}") from error
 
 
-def _accepted(compose: Callable[[Sequence[str]], object], overrides: Sequence[str]) -> bool:
+def _accepted(check: Callable[[dict[str, Any]], object], point: dict[str, Any]) -> bool:
     try:
-        compose(overrides)
+        check(point)
     except ConfigError:
         return False
     return True
+
+
+def checker(master: DictConfig, context: HydraContext, space: Space) -> Callable[[dict[str, Any]], RunConfig]:
+    """What checks points of a space; only points with other choices of groups than the first are composed anew."""
+    middle = space.sample()
+    with complaints.short(config_folders()):
+        job = _job(master, context, space.overrides(middle))
+
+    def check(point: dict[str, Any]) -> RunConfig:
+        changed = {key: value for key, value in point.items() if value != middle[key]}
+        if not all("." in key or key in spaces.VALUES for key in changed):
+            return composed(master, context, space.overrides(point))
+        with complaints.short(config_folders()):
+            cfg = copy.deepcopy(job)
+            for key, value in changed.items():
+                parsed = spaces.parsed(f"{key}={value}")
+                OmegaConf.update(cfg, parsed.key_or_group, parsed.value(), force_add=key.startswith("+"))
+            return to_config(cfg)
+
+    return check
 
 
 def refuse_empty(folder: SweepFolder, study: Study) -> None:
@@ -169,10 +191,14 @@ def composed(master: DictConfig, context: HydraContext, overrides: Sequence[str]
         ConfigError: a key or value is not accepted.
     """
     with complaints.short(config_folders()):
-        job = context.config_loader.load_sweep_config(master, list(overrides))
-        with open_dict(job):
-            del job["hydra"]
-        return to_config(job)
+        return to_config(_job(master, context, overrides))
+
+
+def _job(master: DictConfig, context: HydraContext, overrides: Sequence[str]) -> DictConfig:
+    job: DictConfig = context.config_loader.load_sweep_config(master, list(overrides))
+    with open_dict(job):
+        del job["hydra"]
+    return job
 
 
 def _value_at(config: Any, key: str) -> Any:
@@ -234,7 +260,7 @@ def slots(config: RunConfig, launcher: Launcher) -> int:
     return max(1, available_cores() // (int(config.threads) * int(config.search.seeds)))
 
 
-def share_gpus(config: RunConfig, launcher: Launcher) -> list[list[int]]:
+def share_gpus(config: RunConfig | DictConfig, launcher: Launcher) -> list[list[int]]:
     """What trials on this machine see of its GPUs, by slots: one each, or all to choose cuda:N from.
 
     A cluster hands out its own.
