@@ -16,11 +16,11 @@ from omegaconf import OmegaConf, read_write
 from rlkit.cores import available_cores
 from rlkit.redaction import redact
 from rlkit.results.folder import RunFolder, read_json, writing
-from rlkit.search import failures, status
+from rlkit.search import failures, status, table
 from rlkit.search.failures import SearchFaultError, SweepError, count
 from rlkit.search.launch import Job, Starter, failure_of, submit_array
 from rlkit.search.sweep import share_gpus
-from rlkit.search.table import number, shown
+from rlkit.search.table import shown
 from rlkit.training.interrupt import Interrupts
 from rlkit.training.jobs import note_plan, notes, varied
 
@@ -165,9 +165,9 @@ class Sweep:
         return over
 
     def ended(self, number: int, error: BaseException | None) -> None:
-        """Note how a job ended; one without a run or with one that is not over has died without a word."""
-        if error is None and self._state(number) in ("", "running"):
-            error = SweepError("its process was killed, or died without a word")
+        """Note how a job ended; one whose run is not complete has been stopped, or has died without a word."""
+        if error is None and (state := self._state(number)) != "complete":
+            error = SweepError(f"it is {state}" if state == "stopped" else "its process was killed")
         if error is not None:
             self.failed[number] = error
             self.note()
@@ -184,7 +184,7 @@ class Sweep:
         if (run := self._run(number)) is None or number in self.failed:
             return "failed"
         frames, score = status.reached(run)
-        return f"{self._state(number)} at {frames:,} frames, {number(score)}"
+        return f"{self._state(number)} at {frames:,} frames, {table.number(score)}"
 
     def interrupted(self, said: str, *, on_cluster: bool) -> None:
         """Have the jobs on this machine save and end; a second Ctrl-C ends them at once."""
