@@ -190,7 +190,7 @@ class Driver:
     def _start(self, trial: Trial) -> None:
         with record.understood(self.folder.path):
             overrides = self.space.suggest(trial)
-        identity.claim(self.folder, self.study, trial.number, overrides)
+        identity.claim(self.folder, self.study, self.folder.run(trial.number), trial.number, overrides)
         trial.set_user_attr(record.OVERRIDES, overrides)
         taken = set(self.slots.values())
         slot = next(i for i in range(self.starter.slots) if i not in taken)

@@ -99,17 +99,25 @@ def identify(study: Study) -> None:
         study.set_user_attr(record.ID, secrets.token_hex(8))
 
 
-def claim(folder: SweepFolder, study: Study, number: int, overrides: Sequence[str]) -> None:
-    """Make the folder of a trial, or take its own; one of another study or of other overrides is set aside.
+def claim(folder: SweepFolder, study: Study, run: RunFolder, number: int, overrides: Sequence[str]) -> None:
+    """Make the run folder of a trial, or take its own; one of another study or of other overrides is set aside.
+
+    Args:
+        folder: of the search.
+        study: of the search.
+        run: where the trial trains, in the search or when it is validated.
+        number: of the trial.
+        overrides: of the trial.
 
     Raises:
         SearchError: another process trains in it.
     """
     origin = _origin(study, number, overrides)
-    run = folder.run(number)
     if any(run.path.glob("*")) and _read_origin(run) != origin:
         set_aside(folder, [run])
-    write_json(folder.make_run(number).path / ORIGIN, origin)
+    with writing(run.path):
+        run.path.mkdir(parents=True, exist_ok=True)
+    write_json(run.path / ORIGIN, origin)
 
 
 def clear(folder: SweepFolder, study: Study) -> None:
