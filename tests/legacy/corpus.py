@@ -79,8 +79,8 @@ def table(outcomes: list[Outcome]) -> str:
         mine = [o for o in outcomes if group in (o.group, "all")]
         done = sum(1 for o in mine for c in o.conversions if c.path)
         total = done + sum(len(o.refusals) for o in mine)
-        rows.append(f"| {group} | {len(mine)} | {total} | {done} | {100 * done / total:.1f} % |")
-    reasons = Counter(r.split(": ", 2)[2] for o in outcomes for r in o.refusals)
+        rows.append(f"| {group} | {len(mine)} | {total} | {done} | {100 * done / max(1, total):.1f} % |")
+    reasons = Counter(r.split(": ", 2)[-1] for o in outcomes for r in o.refusals)  # a file without specs names none
     rows += ["", *(f"{count:4d}  {reason}" for reason, count in reasons.most_common(20))]
     lines = [line for o in outcomes for c in o.conversions for line in c.report.of("refused")]
     keys = Counter(f"{line.key}: {line.why}" for line in lines)

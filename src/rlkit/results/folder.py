@@ -254,5 +254,6 @@ def writing(path: Path, *, elsewhere: str = ELSEWHERE) -> Iterator[None]:
 
 def _nearby(folder: Path) -> str:
     """The newest run below a folder, to name it in an error."""
-    runs = sorted((p.parent for p in folder.glob("**/config.yaml")), key=lambda p: p.name) if folder.is_dir() else []
-    return f"\n  the newest run below it: {runs[-1]}" if runs else ""
+    found = [p for p in folder.glob("**/config.yaml") if p.parent != folder and p.is_file()] if folder.is_dir() else []
+    newest = max(found, key=lambda p: p.stat().st_mtime, default=None)
+    return f"\n  the newest run below it: {newest.parent}" if newest else ""

@@ -66,7 +66,7 @@ def open_storage(url: str) -> Any:
         ConfigError: Optuna cannot open it.
         RunFolderError: a journal is damaged or cannot be read.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # that a sampler draws texts at random, it would say each time
     if url.startswith("journal:"):
         return Journal(Path(url.removeprefix("journal:")))
     try:

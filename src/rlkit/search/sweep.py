@@ -229,8 +229,6 @@ def make_sampler(node: DictConfig, url: str, name: str = record.STUDY) -> Any:
     settings["seed"] = int(settings.get("seed") or 0)
     if not target.endswith(("GridSampler", "QMCSampler")):
         settings["seed"] += _trials_in(url, name)
-    if "warn_independent_sampling" in settings:
-        settings["warn_independent_sampling"] = False  # texts and booleans are drawn at random, for each trial anew
     try:
         with warnings.catch_warnings():  # that Optuna may change a sampler concerns us, not the user
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

@@ -12,6 +12,7 @@ import yaml
 from rlkit.config.learning import ScheduleConfig
 from rlkit.config.schema import compose, to_yaml
 from rlkit.errors import CheckpointError, ConfigError
+from rlkit.results.console import log_to
 from rlkit.results.folder import RunFolder, SessionFolder, read_json, read_rows, write_text
 from rlkit.results.lock import alone
 from rlkit.results.manifest import newest
@@ -40,6 +41,7 @@ def prepare(run: str, overrides: Sequence[str]) -> tuple[RunConfig, RunFolder, l
         EnvError: the environment cannot be made.
     """
     folder = RunFolder.open(run)
+    log_to(None, lambda text: None)  # what is worth a line is said again when the run goes on
     for override in overrides:
         if override.split("=")[0].split(".")[0] not in RESUMABLE:
             raise ConfigError(
@@ -52,7 +54,7 @@ def prepare(run: str, overrides: Sequence[str]) -> tuple[RunConfig, RunFolder, l
             raise ConfigError(f"seeds={config.seeds}: the run has {before.seeds} already\n  accepted: that or more")
         _check_unfinished(folder, run, before, config)
         for seed in before.seed_list:
-            _check_checkpoints(folder, folder.session(seed))
+            _check_checkpoints(folder, folder.session(seed), int(config.frames))
         from rlkit.training.door import check
 
         check(config)
@@ -74,13 +76,16 @@ def _check_unfinished(folder: RunFolder, run: str, before: RunConfig, config: Ru
         )
 
 
-def _check_checkpoints(folder: RunFolder, session: SessionFolder) -> None:
-    """Refuse a session that was trained but has nothing to go on from: it would begin anew over its results.
+def _check_checkpoints(folder: RunFolder, session: SessionFolder, frames: int) -> None:
+    """Refuse a session that was trained, but has nothing to go on from to its budget: it would begin anew.
 
     Raises:
         CheckpointError: none verifies, or they were removed.
     """
-    if newest(session.checkpoints) is None and (session.result.exists() or read_rows(session.metrics)):
+    result = read_json(session.result) if session.result.exists() else {}
+    if result.get("status") == "complete" and result.get("frames", 0) >= frames:
+        return
+    if newest(session.checkpoints) is None and (result or read_rows(session.metrics)):
         raise CheckpointError(
             f"{session.path} was trained, but its checkpoints were removed: it cannot be resumed\n  {_anew(folder)}"
         )
