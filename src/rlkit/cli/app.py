@@ -85,7 +85,7 @@ def _hydra(arguments: Sequence[str]) -> int:
     from hydra.types import RunMode
 
     from rlkit.config import complaints, schema
-    from rlkit.results.folder import writing
+    from rlkit.results.folder import runs_root, writing
 
     schema.register()
     sys.argv[1:] = schema.opened(arguments)
@@ -104,7 +104,7 @@ def _hydra(arguments: Sequence[str]) -> int:
 
     try:
         # What jobs raise has been dealt with: errors of the system that come out here are of the folders Hydra makes.
-        with complaints.short(schema.config_folders(_config_dir(arguments))), writing(Path.cwd()):
+        with complaints.short(schema.config_folders(_config_dir(arguments))), writing(runs_root()):
             hydra.main(config_path=str(schema.conf_dir()), config_name="config")(job)()
     except ValueError as error:
         if not re.match(r"(Only one of|The) --", str(error)):

@@ -21,6 +21,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from rlkit.errors import RlkitError
+from rlkit.results.folder import writing
 from rlkit.results.lock import alone
 from rlkit.search import failures, identity
 from rlkit.search import study as record
@@ -200,7 +201,8 @@ class Driver:
         hidden = [f"trial.{key}='{quote(value, safe='/:')}'" for key, value in place.items()]
         seeds = ["seed=1000", f"seeds={self.config.search.seeds}", f"trial.number={trial.number}"]
         with contextlib.nullcontext() if self.starter.alone else self.interrupts.later():
-            job = self.starter.start([*overrides, *seeds, *hidden], trial.number, slot)
+            with writing(self.folder.path):
+                job = self.starter.start([*overrides, *seeds, *hidden], trial.number, slot)
             self.jobs[trial.number], self.slots[trial.number] = job, slot
         if row := job.row():
             trial.set_user_attr(record.JOB, row)
@@ -230,8 +232,10 @@ class Driver:
             SearchError: its folder or the study cannot be written; the trial stays open.
         """
         if error is not None and failures.of_place(error):
+            run = self.folder.run(frozen.number).path
+            why = f"{run} cannot be written: {error.strerror}" if isinstance(error, OSError) else str(error)
             raise SearchError(
-                f"trial {frozen.number}: {error}\n"
+                f"trial {frozen.number}: {why}\n"
                 "  the search has stopped; no trial is lost: once this is mended, the same command goes on"
             ) from error
         frames = frozen.user_attrs.get(record.FRAMES, 0)

@@ -25,6 +25,10 @@ WAITING = {None: "never begun", "pending": "queued", "unknown": "unknown"}
 """What a job is that has noted nothing yet, by its state in SLURM; in any other it is starting."""
 
 
+FEW = 3
+"""Parameters of a trial that a table has room for."""
+
+
 @dataclass(frozen=True)
 class Standing:
     """One job."""
@@ -79,7 +83,8 @@ def _of_search(folder: SweepFolder) -> list[Standing]:
         why = str(trial.user_attrs.get(record.ERROR, ""))
         if trial.number in repeats:
             why = f"repeated as {repeats[trial.number]}; {why}"
-        params = " ".join(f"{short(key)}={number(value)}" for key, value in trial.params.items())
+        words = [f"{short(key)}={number(value)}" for key, value in trial.params.items()]
+        params = " ".join(words) if len(words) <= FEW else ""
         found.append(Standing(trial.number, word, _named(slurm, cluster), *reached(run), run.path, params, why))
     return found
 
