@@ -186,7 +186,8 @@ class Driver:
         return bool(self.jobs or elsewhere or lost or begun < total)
 
     def _at_work(self, trial: FrozenTrial) -> bool:
-        return record.at_work(trial, self.folder.run(trial.number))
+        mine = trial.user_attrs.get(record.PROCESS) == record.Process.this().row()
+        return not mine and record.at_work(trial, self.folder.run(trial.number))
 
     def _start(self, trial: Trial) -> None:
         with record.understood(self.folder.path):

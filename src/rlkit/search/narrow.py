@@ -87,8 +87,13 @@ def narrow(path: str | Path, *, top: int, shrink: float, name: str | None, conf:
     choices = search.about["choices"]
     same = [f"{key}={choices[key]}" for key in ("algo", "env")]
     same += [o for o in search.about["fixed"] if parts(o)[0] not in ("algo", "env", "search")]
-    told.append(f"run it: {shlex.join(['rlkit', '-m', f'search={label}', *same])}")
+    told.append(f"run it: {' '.join(map(_quoted, ['rlkit', '-m', f'search={label}', *same]))}")
     return file, told
+
+
+def _quoted(word: str) -> str:
+    """A word for a shell; `~tuned` stays as it is written everywhere."""
+    return word if re.fullmatch(r"~\w+", word) else shlex.quote(word)
 
 
 def _check_name(name: str) -> None:
