@@ -67,7 +67,7 @@ def test_a_lost_journal_does_not_give_old_scores_to_new_parameters(capfd: pytest
         assert (second.path / "earlier" / path.parent.name / path.name).read_bytes() == content
 
 
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.8, 0.97])
+@pytest.mark.parametrize("share", [0.3, 0.8])
 def test_a_journal_cut_anywhere_goes_on_to_the_same_total(share: float):
     sweep = search("algo.gamma=interval(0.9,0.99)", "search.trials=2", preset="random")
     journal = sweep.path / record.JOURNAL
@@ -99,7 +99,7 @@ def test_several_objectives_train_beyond_their_first_evaluation():
     assert [t.values for t in sweep.study().trials] == values
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO, errno.EDQUOT])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
 def test_a_place_that_fails_stops_the_search_and_leaves_its_trials_open(code: int, monkeypatch: pytest.MonkeyPatch):
     train, calls = job.run_trial, []
 

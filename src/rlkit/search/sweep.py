@@ -88,6 +88,8 @@ def sweep(
     check(dataclasses.replace(config, device="cpu") if on_cluster else config)  # its GPUs are not this machine's
     folder = SweepFolder(Path(str(master.hydra.sweep.dir)).absolute())
     url = None if storage is None else record.absolute(storage)
+    if url is not None:
+        record.open_storage(url)
     name = folder.place()[1] if (folder.path / record.SWEEP).exists() else folder.path.name
     drawn = make_sampler(sampler, url or record.storage_of(folder.path), name)
     folder.make(url, name)
