@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hydra.plugins.launcher import Launcher
     from omegaconf import DictConfig
 
-POLL_SECONDS = 0.1
+POLL_SECONDS, CLUSTER_POLL_SECONDS = 0.1, 1.0
 GRACE_SECONDS = 60.0
 """How long jobs may take to save after Ctrl-C."""
 
@@ -153,7 +153,7 @@ class Sweep:
         self.running, self.begun = jobs, self.begun + len(jobs)
         while self.running:
             self._look()
-            time.sleep(POLL_SECONDS)
+            time.sleep(CLUSTER_POLL_SECONDS)
 
     def _look(self) -> list[int]:
         """The jobs that have ended since the last look."""
