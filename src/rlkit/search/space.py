@@ -136,7 +136,7 @@ def _check_key(entry: str, override: Override) -> None:
         )
     if not override.is_sweep_override():
         return
-    if key in CHOICES or key in ("env.id", "env.game"):
+    if key in CHOICES:
         raise ConfigError(
             f"{entry}: a search compares trials of one {key}\n"
             f"  search each by itself, or compare them without a search: rlkit -m {entry} seed=0,1"
