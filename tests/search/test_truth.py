@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -238,3 +239,21 @@ def test_a_broken_sweep_json_is_refused(text: str, tmp_path: Path):
     for verb in ("status", "narrow", "adopt"):
         with pytest.raises(RlkitError, match=r"sweep\.json"):
             dispatch([verb, str(tmp_path)])
+
+
+@pytest.mark.parametrize("attribute", [record.JOB, record.PROCESS, record.FRAMES, record.DEATHS, record.OVERRIDES])
+@pytest.mark.parametrize("value", [5, "x", [], {"a": 1}, None])
+def test_attributes_of_other_types_are_refused_in_words(attribute: str, value: object, tmp_path: Path):
+    sweep = SweepFolder(tmp_path / "sweep")
+    sweep.make(None)
+    storage, name = sweep.place()
+    study = optuna.create_study(storage=record.open_storage(storage), study_name=name)
+    study.ask().set_user_attr(attribute, value)
+    kinds = {record.FRAMES: int, record.OVERRIDES: list}
+    if type(value) is kinds.get(attribute):
+        dispatch(["status", str(sweep.path)])
+        return
+    for verb in ("status", "narrow", "adopt"):
+        with pytest.raises(RlkitError) as refused:
+            dispatch([verb, str(sweep.path)])
+        assert len(str(refused.value)) < 300

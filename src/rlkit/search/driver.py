@@ -112,6 +112,7 @@ class Driver:
                 directions=[StudyDirection[direction.upper()] for direction in self.config.search.directions],
                 load_if_exists=True,
             )
+            record.check_attributes(self.study)
             self.about["trials"] = total
             identity.check_same(self.folder, self.study.user_attrs.get(record.SEARCH), self.about)
             identity.identify(self.study)

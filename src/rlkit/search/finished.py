@@ -52,6 +52,7 @@ class Finished:
         folder = SweepFolder.open(path)
         study = folder.study()
         with record.understood(path):
+            record.check_attributes(study)
             about = study.user_attrs.get(record.SEARCH)
             if about is None:
                 raise RunFolderError(f"{path} is a study, but of no search of rlkit's")

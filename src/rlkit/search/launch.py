@@ -36,6 +36,9 @@ class Job(Protocol):
     def done(self) -> bool:
         """Whether it has ended."""
 
+    def answered(self) -> bool:
+        """Whether one that has ended could still say how; one that was killed could not."""
+
     def error(self) -> BaseException | None:
         """Why it failed, where it could still say so."""
 
@@ -63,6 +66,10 @@ class Threaded:
     def done(self) -> bool:
         """See `Job`."""
         return self.future.done()
+
+    def answered(self) -> bool:
+        """See `Job`."""
+        return True
 
     def error(self) -> BaseException | None:
         """See `Job`."""
@@ -93,9 +100,13 @@ class Queued:
         """See `Job`."""
         return bool(self.job.done())
 
+    def answered(self) -> bool:
+        """See `Job`."""
+        return bool(self.job.paths.result_pickle.exists())
+
     def error(self) -> BaseException | None:
         """See `Job`."""
-        if not self.job.paths.result_pickle.exists():
+        if not self.answered():
             return None
         raised: BaseException | None = self.job.exception()
         return raised if raised is not None else failure_of(self.job.result())

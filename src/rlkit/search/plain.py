@@ -159,15 +159,15 @@ class Sweep:
         """The jobs that have ended since the last look."""
         over = [number for number, job in self.running.items() if job.done()]
         for number in over:
-            error = self.running.pop(number).error()
-            self.ended(number, error)
+            job = self.running.pop(number)
+            state = self._state(number)
+            silent = SweepError("it was stopped" if state == "stopped" else "its process was killed")
+            self.ended(number, job.error() if job.answered() else silent)
             self.say(f"job {number}: {self._how(number)} ({self.name(number)})")
         return over
 
     def ended(self, number: int, error: BaseException | None) -> None:
-        """Note how a job ended; one whose run is not complete has been stopped, or has died without a word."""
-        if error is None and (state := self._state(number)) != "complete":
-            error = SweepError(f"it is {state}" if state == "stopped" else "its process was killed")
+        """Note how a job ended."""
         if error is not None:
             self.failed[number] = error
             self.note()

@@ -68,7 +68,9 @@ def standing(path: str | Path) -> list[Standing]:
 
 
 def _of_search(folder: SweepFolder) -> list[Standing]:
-    trials = folder.study().get_trials()
+    study = folder.study()
+    record.check_attributes(study)
+    trials = study.get_trials()
     ids = {t.number: job["id"] for t in trials if (job := t.user_attrs.get(record.JOB)) and job["slurm"]}
     cluster = in_slurm(ids.values())
     repeats = {t.user_attrs[record.REPEATS]: t.number for t in trials if record.REPEATS in t.user_attrs}

@@ -96,6 +96,32 @@ def understood(what: object) -> Iterator[None]:
         ) from error
 
 
+def check_attributes(study: Study) -> None:
+    """Refuse attributes of other types than rlkit's own, before anything depends on them.
+
+    Raises:
+        RunFolderError: there is one.
+    """
+    types: dict[str, Any] = {
+        OVERRIDES: list, JOB: dict, PROCESS: dict, STATUS: str, ERROR: str, FAULT: bool, FRAMES: int, DEATHS: list,
+        REPEATS: int, STOP: bool, SEARCH: dict, ID: str,
+    }  # fmt: skip
+    trials = study.get_trials(deepcopy=False)
+    owners: list[Any] = [study, *trials]
+    for owner in owners:
+        for key, wanted in types.items():
+            if not isinstance(value := owner.user_attrs.get(key, wanted()), wanted):
+                raise RunFolderError(f"{key} is of type {type(value).__name__}: no search of rlkit's has written that")
+    with understood(f"the study {study.study_name}"):
+        for trial in trials:
+            times, came_to = trial.user_attrs.get(DEATHS, (0, 0))
+            job = trial.user_attrs.get(JOB, {"slurm": True, "id": ""})
+            for process in (trial.user_attrs.get(PROCESS), None if job["slurm"] else job["process"]):
+                if process is not None:
+                    Process(**process)
+            _ = (times + came_to, job["id"] + "", "".join(trial.user_attrs.get(OVERRIDES, [])))
+
+
 def make_pruner(search: SearchConfig, frames: int, every: int) -> BasePruner:
     """What `search.pruner` asks for; its resource is frames.
 

@@ -76,9 +76,9 @@ def sweep(
     space = spaces.read(entries)
     plain = composed(master, context, space.fixed)
     space = space.typed(lambda key: _value_at(plain, key))
+    config = composed(master, context, space.overrides(space.sample()))
     if sampler._target_.endswith("GridSampler"):
         space.grid()
-    config = composed(master, context, space.overrides(space.sample()))
     check_values(space, checker(master, context, space))
     from rlkit.training.door import check
 
