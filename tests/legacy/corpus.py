@@ -52,8 +52,10 @@ def convert_all(root: Path, out: Path, **options: Any) -> list[Outcome]:
 
 def lost_keys(outcome: Outcome) -> list[str]:
     """Keys of converted specs that no line of the report names."""
-    source = read(outcome.path)
     converted = {c.report.name: c for c in outcome.conversions if c.path}
+    if not converted:  # a file that holds no specs, for one
+        return []
+    source = read(outcome.path)
     lost = []
     for name, raw in source.specs.items():
         if name not in converted:
