@@ -104,7 +104,7 @@ def _hydra(arguments: Sequence[str]) -> int:
 
     try:
         # What jobs raise has been dealt with: errors of the system that come out here are of the folders Hydra makes.
-        with complaints.short(schema.config_folders(_config_dir(arguments))), writing(runs_root()):
+        with writing(runs_root()), complaints.short(schema.config_folders(_config_dir(arguments))):
             hydra.main(config_path=str(schema.conf_dir()), config_name="config")(job)()
     except ValueError as error:
         if not re.match(r"(Only one of|The) --", str(error)):
