@@ -52,8 +52,10 @@ def convert_all(root: Path, out: Path, **options: Any) -> list[Outcome]:
 
 def lost_keys(outcome: Outcome) -> list[str]:
     """Keys of converted specs that no line of the report names."""
-    source = read(outcome.path)
     converted = {c.report.name: c for c in outcome.conversions if c.path}
+    if not converted:  # a file that holds no specs, for one
+        return []
+    source = read(outcome.path)
     lost = []
     for name, raw in source.specs.items():
         if name not in converted:
@@ -79,8 +81,8 @@ def table(outcomes: list[Outcome]) -> str:
         mine = [o for o in outcomes if group in (o.group, "all")]
         done = sum(1 for o in mine for c in o.conversions if c.path)
         total = done + sum(len(o.refusals) for o in mine)
-        rows.append(f"| {group} | {len(mine)} | {total} | {done} | {100 * done / total:.1f} % |")
-    reasons = Counter(r.split(": ", 2)[2] for o in outcomes for r in o.refusals)
+        rows.append(f"| {group} | {len(mine)} | {total} | {done} | {100 * done / max(1, total):.1f} % |")
+    reasons = Counter(r.split(": ", 2)[-1] for o in outcomes for r in o.refusals)  # a file without specs names none
     rows += ["", *(f"{count:4d}  {reason}" for reason, count in reasons.most_common(20))]
     lines = [line for o in outcomes for c in o.conversions for line in c.report.of("refused")]
     keys = Counter(f"{line.key}: {line.why}" for line in lines)

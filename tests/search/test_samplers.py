@@ -7,6 +7,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from rlkit.config import schema
 from rlkit.search import study as record
+from rlkit.search.cmaes import RebuiltCmaEsSampler
 from rlkit.search.space import read
 from rlkit.search.sweep import make_sampler
 
@@ -82,3 +83,23 @@ def test_a_sequence_goes_on_where_the_study_is(name: str, url: str):
     assert len(set(drawn)) == 9
     if name == "qmc":
         assert drawn == points(sampler(name, url), 9)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning", "ignore:.*:FutureWarning")
+@pytest.mark.parametrize("settings", [{}, {"with_margin": True}, {"use_separable_cma": True}, {"lr_adapt": True}])
+def test_the_state_of_cma_es_is_what_optuna_would_have_unpickled(settings: dict[str, bool]):
+    """Optuna keeps the optimiser in the study; from the same trials the same one is computed, and none is kept."""
+
+    def value(trial: optuna.Trial) -> float:
+        return (trial.suggest_float("x", -5, 5) - 1) ** 2 + abs(trial.suggest_int("k", 1, 30) - 20)
+
+    study = optuna.create_study(sampler=optuna.samplers.CmaEsSampler(seed=3, **settings))
+    study.optimize(value, n_trials=30)
+    ours = RebuiltCmaEsSampler(seed=3, **settings)
+    ours._study, ours._space = study, dict(sorted(study.trials[-1].distributions.items()))
+    theirs, rebuilt = study.sampler._restore_optimizer(study.trials), ours._restore_optimizer(study.trials)
+    assert rebuilt.generation == theirs.generation > 2
+    assert list(rebuilt.mean) == pytest.approx(list(theirs.mean))
+    study.sampler = ours
+    study.optimize(value, n_trials=10)
+    assert not any("optimizer" in key for t in study.trials[30:] for key in t.system_attrs)

@@ -35,6 +35,7 @@ TOY = [
     "checkpoint.every_frames=512",
     "search.jobs=2",
 ]
+CRASHING = "env.id=tests.search.crashing:Crashing-v0"
 SPACE = "algo.learning_rate=tag(log,interval(1e-5,1e-1))"
 
 
@@ -67,10 +68,10 @@ def no_process_of(folder: SweepFolder) -> bool:
 
 
 def test_a_search_prunes_survives_failures_and_goes_on_to_a_larger_total():
-    # a gamma of 2 is refused by the trial itself, and a learning rate of 1e30 diverges
+    # of four simulators one crashes, and a learning rate of 1e30 diverges
     words = [
-        "~tuned", "hydra/sweeper/sampler=grid", "search.min_frames=512", "algo.max_grad_norm=null",
-        "algo.learning_rate=choice(1e-2,1e-4,1e30)", "algo.gamma=choice(0.9,0.95,0.99,2.0)",
+        "~tuned", "hydra/sweeper/sampler=grid", "search.min_frames=512", "algo.max_grad_norm=null", CRASHING,
+        "algo.learning_rate=choice(1e-2,1e-4,1e30)", "env.kwargs.at=choice(0,100000,200000,20)",
         "search.max_failure_rate=1", "log.every_frames=128",
     ]  # fmt: skip
     done = search("asha", *words, "search.trials=10")
@@ -78,12 +79,13 @@ def test_a_search_prunes_survives_failures_and_goes_on_to_a_larger_total():
     folder = sweep_folder("ppo_gym_asha")
     first = trials(folder)
     assert len(first) == 10
-    by_params = {(t.params["algo.learning_rate"], t.params["algo.gamma"]): t for t in first}
-    for (learning_rate, gamma), t in by_params.items():
+    by_params = {(t.params["algo.learning_rate"], t.params["++env.kwargs.at"]): t for t in first}
+    for (learning_rate, at), t in by_params.items():
         status = t.user_attrs[record.STATUS]
-        if gamma == 2.0:
+        if at == 20:
             assert (t.state, status) == (TrialState.FAIL, "failed")
-            assert "algo.gamma=2.0 is not accepted" in t.user_attrs[record.ERROR]
+            assert "the simulator has crashed" in t.user_attrs[record.ERROR]
+            assert "the simulator has crashed" in folder.run(t.number).log.read_text()
         elif learning_rate == 1e30:
             assert (t.state, status) == (TrialState.COMPLETE, "diverged")
             assert t.value <= min(x.value for x in first if x.value is not None)
@@ -117,6 +119,8 @@ def test_a_search_prunes_survives_failures_and_goes_on_to_a_larger_total():
     other = search("asha", *words, "search.trials=12", "algo.epochs=2")
     assert other.returncode == 2
     assert "holds another search" in other.stderr
+    assert "algo.epochs=2: given now, not then" in other.stderr
+    assert "learning_rate" not in other.stderr
 
 
 def test_seeds_of_a_trial_advance_together_and_its_pruning_stops_them_all():
@@ -218,7 +222,6 @@ def test_only_the_best_keep_checkpoints_and_a_grid_is_walked_whole():
 def test_several_objectives_leave_a_front_of_best_trials():
     done = search(
         "random", "~tuned", "hydra/launcher=basic", "hydra/sweeper/sampler=nsgaii", "search.trials=4", SPACE,
-        "frames=512",
         "search.metric=[final_return,train_seconds]", "search.direction=[maximize,minimize]",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -231,10 +234,11 @@ def test_several_objectives_leave_a_front_of_best_trials():
 
 
 def test_a_search_whose_trials_fail_is_given_up_and_goes_on_when_told_to():
-    words = ["~tuned", "hydra/launcher=basic", "algo.learning_rate=1e-2,1e-3,1e-4,1e-5", "algo.gamma=0.9,2.0,3.0"]
+    words = ["~tuned", "hydra/launcher=basic", CRASHING, "algo.learning_rate=1e-2,1e-3,1e-4,1e-5"]
+    words += ["env.kwargs.at=0,20,30"]
     given_up = search("grid", *words, "frames=512", "hydra.sweeper.sampler.seed=1", "search.max_failure_rate=0.3")
     assert given_up.returncode == 2, given_up.stdout
-    assert re.search(r"trials failed; the last with: .*algo\.gamma=[23]\.0", given_up.stderr)
+    assert re.search(r"trials failed; the last with: .*the simulator has crashed", given_up.stderr)
     assert "search.max_failure_rate=1" in given_up.stderr
     begun = len(trials(sweep_folder("ppo_gym_grid")))
     assert 5 <= begun < 12

@@ -1,6 +1,8 @@
 """Narrowing, validating, adopting and retraining, on a search put together by hand."""
 
 import json
+import shlex
+import shutil
 from pathlib import Path
 
 import optuna
@@ -13,9 +15,10 @@ from rlkit import compose
 from rlkit.cli.app import dispatch
 from rlkit.config.schema import to_yaml
 from rlkit.errors import ConfigError, RlkitError, RunFolderError
-from rlkit.results.folder import read_json, write_text
+from rlkit.results.folder import read_json, write_json, write_text
 from rlkit.search import study as record
 from rlkit.search import workflow
+from rlkit.search.space import parsed, read
 from rlkit.search.study import SweepFolder
 
 SPACE = {
@@ -126,7 +129,11 @@ def test_adopt_writes_a_tuned_file_that_the_pair_then_begins_from(sweep: Path):
     assert (begun.algo.epochs, begun.algo.learning_rate, begun.frames) == (4, 1e-3, 512)
     assert dispatch(["adopt", str(sweep), "--trial", "2"]) == 0
     assert yaml.safe_load(file.read_text())["num_envs"] == 8
+    second = file.read_text()
     assert file.with_suffix(".yaml.bak").read_text() == text
+    assert dispatch(["adopt", str(sweep)]) == 0
+    assert (file.parent / "ppo_cartpole.yaml.bak.2").read_text() == second
+    assert file.with_suffix(".yaml.bak").read_text() == text, "the first one is never lost"
     with pytest.raises(ConfigError, match=r"trial 5 is not complete\n  the best that are: 0, 1, 2"):
         dispatch(["adopt", str(sweep), "--trial", "5"])
 
@@ -138,6 +145,82 @@ def test_what_is_any_environment_is_not_tuned(sweep: Path):
     with pytest.raises(ConfigError, match="tuned values for it would be used for all others too"):
         dispatch(["adopt", str(sweep)])
     assert not Path("conf/tuned").exists()
+
+
+def test_the_budget_is_that_of_the_search_whatever_was_trained_since(sweep: Path):
+    config = sweep / "trial_0000" / "config.yaml"
+    config.write_text(config.read_text().replace("frames: 512", "frames: 3000"))  # as `rlkit resume` does
+    search = workflow.Finished.open(sweep)
+    assert search.config(search.trials[0]).frames == 512
+    assert dispatch(["adopt", str(sweep)]) == 0
+    written = Path("conf/tuned/ppo_cartpole.yaml").read_text()
+    assert yaml.safe_load(written)["frames"] == 512
+    assert "at 512 frames" in written
+
+
+def test_a_trial_whose_folder_is_gone_or_another_ones_is_refused(sweep: Path):
+    shutil.rmtree(sweep / "trial_0001")
+    with pytest.raises(RlkitError, match=r"trial_0001 is gone: .*trial 1"):
+        dispatch(["adopt", str(sweep), "--trial", "1"])
+    write_json(sweep / "trial_0002" / "trial.json", {"study": "another", "number": 2, "overrides": ""})
+    for words in (["adopt", str(sweep), "--trial", "2"], ["validate", str(sweep), "--top", "3", "--seeds", "1"]):
+        with pytest.raises(RlkitError, match=r"trial_000[12] (was trained by another search|is gone)"):
+            dispatch(words)
+    assert not Path("conf").exists()
+
+
+VALUES = {
+    "algo.target_kl=null,0.01,0.02": [None, 0.01, 0.02],
+    "net.hidden=[8],[8,8]": [[8], [8, 8]],
+    "++env.kwargs.label='a b','c=d',\"it's\"": ["a b", "c=d", "it's"],
+    "++env.kwargs.label=choice('null','1',x)": ["null", "1", "x"],
+    "++env.kwargs={a: 1},{a: {b: 'c d'}}": [{"a": 1}, {"a": {"b": "c d"}}],
+    "++env.kwargs.flag=true,false,1": [True, False, 1],
+    "++env.kwargs.path=C:/x,'D:\\y z'": ["C:/x", "D:\\y z"],
+}
+
+
+@pytest.mark.parametrize("entry", VALUES)
+def test_what_narrow_writes_is_read_as_the_same_values(entry: str, sweep: Path, capsys: pytest.CaptureFixture[str]):
+    key, space = entry.partition("=")[0], read([entry])
+    study = SweepFolder.open(sweep).study()
+    about = study.user_attrs[record.SEARCH]
+    stored = {key: json.loads(optuna.distributions.distribution_to_json(space.distributions[key]))}
+    fixed = [*FIXED, "++env.kwargs={label: q, other: 'x y'}"]
+    study.set_user_attr(record.SEARCH, {**about, "space": stored, "fixed": fixed})
+    for choice in space.distributions[key].choices:
+        study.add_trial(create_trial(params={key: choice}, distributions=space.distributions, value=100.0))
+    count = len(VALUES[entry])
+    assert dispatch(["narrow", str(sweep), "--top", str(count)]) == 0
+    words = shlex.split(capsys.readouterr().out.splitlines()[-1].removeprefix("run it: "))
+    assert "++env.kwargs={label: q, other: 'x y'}" in words
+    written = yaml.safe_load(Path("conf/search/toy_narrow.yaml").read_text())["hydra"]["sweeper"]["params"]
+    again = read([f"{name}={value}" for name, value in written.items()])
+    values = [parsed(again.overrides({key: choice})[-1]).value() for choice in again.distributions[key].choices]
+    assert values == VALUES[entry]
+    assert [isinstance(v, bool) for v in values] == [isinstance(v, bool) for v in VALUES[entry]]
+
+
+def test_one_value_that_is_left_is_written_as_it_is_read(sweep: Path):
+    space = read(["algo.target_kl=null,0.01", "algo.gamma=0.9,0.99"])
+    study = SweepFolder.open(sweep).study()
+    stored = {k: json.loads(optuna.distributions.distribution_to_json(d)) for k, d in space.distributions.items()}
+    study.set_user_attr(record.SEARCH, {**study.user_attrs[record.SEARCH], "space": stored})
+    for gamma in (0.9, 0.99):
+        params = {"algo.target_kl": "null", "algo.gamma": gamma}
+        study.add_trial(create_trial(params=params, distributions=space.distributions, value=100.0))
+    workflow.narrow(sweep, top=2, shrink=0.5, name=None, conf=Path("conf"))
+    params = yaml.safe_load(Path("conf/search/toy_narrow.yaml").read_text())["hydra"]["sweeper"]["params"]
+    assert params == {"algo.target_kl": "null", "algo.gamma": "choice(0.9,0.99)"}
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "../x", "none", "asha", "grid", "null", "a/b", "x=1", "", "1e5", "${x}", "a,b"]
+)
+def test_a_name_that_is_none_of_a_preset_is_refused(name: str, sweep: Path):
+    with pytest.raises(ConfigError, match="--name"):
+        dispatch(["narrow", str(sweep), "--name", name])
+    assert not Path("conf").exists()
 
 
 def test_the_folder_of_a_search_may_be_moved(sweep: Path):

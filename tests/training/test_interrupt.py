@@ -7,7 +7,7 @@ import time
 import pytest
 
 from rlkit.training import interrupt
-from rlkit.training.interrupt import StopSignal, interruptible, make_room
+from rlkit.training.interrupt import Interrupts, StopSignal, make_room
 
 
 def send(number: int) -> None:
@@ -34,7 +34,7 @@ def test_a_terminal_that_is_closed_is_a_stop_unless_that_is_ignored(ignored: boo
                 send(signal.SIGHUP)
             assert stop.requested is not ignored
         assert signal.getsignal(signal.SIGHUP) is (signal.SIG_IGN if ignored else signal.SIG_DFL)
-        with interruptible():
+        with Interrupts():
             assert (signal.getsignal(signal.SIGHUP) is signal.SIG_IGN) is ignored
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.sweeper import Sweeper
 from hydra_plugins.hydra_optuna_sweeper.config import SamplerConfig
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 if TYPE_CHECKING:
     from hydra.plugins.launcher import Launcher
@@ -56,7 +56,9 @@ class RlkitSweeper(Sweeper):  # type: ignore[misc, unused-ignore]
 
     def sweep(self, arguments: list[str]) -> Any:
         """See Hydra's `Sweeper`; returns the best value, or those of the Pareto front."""
+        from rlkit.search.space import text
         from rlkit.search.sweep import sweep
 
-        entries = [f"{key}={value}" for key, value in self.params.items()] + arguments
-        return sweep(self.config, self.hydra_context, self.launcher, self.sampler, self.storage, entries)
+        params: Any = OmegaConf.to_container(OmegaConf.create(self.params))
+        entries = [f"{key}={value if isinstance(value, str) else text(value)}" for key, value in params.items()]
+        return sweep(self.config, self.hydra_context, self.launcher, self.sampler, self.storage, entries + arguments)

@@ -7,6 +7,7 @@ import difflib
 import io
 import itertools
 import os
+import re
 import sys
 import tempfile
 import time
@@ -149,8 +150,11 @@ def _shown(arguments: Sequence[str]) -> int:
 def _hydra(arguments: Sequence[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that errors reach us instead of being printed by Hydra
     import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     from rlkit.config import complaints, schema
+    from rlkit.results.folder import runs_root, writing
 
     schema.register()
     sys.argv[1:] = schema.opened(arguments, _config_dir(arguments))
@@ -159,18 +163,32 @@ def _hydra(arguments: Sequence[str]) -> int:
     def job(cfg: DictConfig) -> float | None:
         try:
             return train_job(cfg)
-        except Exception as error:  # one failed job of a sweep leaves the others be; Hydra would report it its own way
-            if "SUBMITIT_EXECUTOR" in os.environ:  # in a process of its own, which hands it over
-                raise
-            failures.append(error)
-            return None
+        except Exception as error:  # Hydra would report the error of a single run its own way
+            target = HydraConfig.get().sweeper._target_ if HydraConfig.get().mode is RunMode.MULTIRUN else None
+            if target is None or not target.startswith("hydra_plugins.rlkit_"):  # rlkit's sweepers hear of it and tell
+                failures.append(error)
+            if target is None:
+                return None
+            raise
 
-    with complaints.short(schema.config_folders(_config_dir(arguments)), arguments), warnings.catch_warnings():
-        # Hydra warns of classes that a configuration names. This one is rlkit's own, and named in rlkit's own file.
-        warnings.filterwarnings("ignore", message=r"[\s\S]*rlkit\.cli\.private\.PrivateJobs")
-        hydra.main(config_path=str(schema.conf_dir()), config_name="config")(job)()
-    for error in failures[:-1]:
-        _say(f"rlkit: {error}")
+    try:
+        # What jobs raise has been dealt with: errors of the system that come out here are of the folders Hydra makes.
+        with (
+            writing(runs_root()),
+            complaints.short(schema.config_folders(_config_dir(arguments)), arguments),
+            warnings.catch_warnings(),
+        ):
+            # Hydra warns of classes that a configuration names. This one is rlkit's own, named in rlkit's own file.
+            warnings.filterwarnings("ignore", message=r"[\s\S]*rlkit\.cli\.private\.PrivateJobs")
+            hydra.main(config_path=str(schema.conf_dir()), config_name="config")(job)()
+    except ValueError as error:
+        if not re.match(r"(Only one of|The) --", str(error)):
+            raise
+        raise ConfigError(
+            f"{error}\n  --cfg shows the configuration of one run: leave out -m, and give each key one value"
+        ) from error
+    for failure in failures[:-1]:
+        _say(f"rlkit: {failure}")
     if failures:
         raise failures[-1]
     return DONE

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from rlkit.config.learning import ScheduleConfig
 from rlkit.errors import ConfigError
-
-if TYPE_CHECKING:
-    from rlkit.config.run import RunConfig
 
 
 @dataclass(frozen=True)
@@ -46,69 +40,25 @@ def _parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-RESUMABLE = ("frames", "seeds", "device", "upload", "eval", "log", "checkpoint")
-"""What a resumed run may change; anything else would make it another run."""
-
-
 def _resume(arguments: Sequence[str]) -> None:
+    from rlkit.training.resume import RESUMABLE
+
     parser = _parser("resume")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"one of {', '.join(RESUMABLE)}")
     given = parser.parse_args(arguments)
     started = time.perf_counter()
     from rlkit.cli.app import train_and_show
-    from rlkit.config.schema import compose, to_yaml
-    from rlkit.reading import read_result
-    from rlkit.results.folder import RunFolder, write_text
+    from rlkit.config.schema import compose
+    from rlkit.results.folder import RunFolder
     from rlkit.sharing import trust as trusted
+    from rlkit.training.resume import prepare
 
     folder = RunFolder.open(given.run)
     trusted.check(folder.path, compose(base=folder.config).env, given.trust)
-    for override in given.overrides:
-        if override.split("=")[0].split(".")[0] not in RESUMABLE:
-            raise ConfigError(
-                f"{override}: a resumed run keeps its configuration\n"
-                f"  accepted: {', '.join(RESUMABLE)}; for anything else start a new run"
-            )
-    before, config = compose(base=folder.config), compose(given.overrides, base=folder.config)
-    if config.seeds < before.seeds:
-        raise ConfigError(f"seeds={config.seeds}: the run has {before.seeds} already\n  accepted: that or more")
-    done = read_result(folder.result) if folder.result.exists() else {}
-    finished = done.get("status") == "complete" and config.seeds == before.seeds
-    if finished and config.frames <= done["frames"]:
-        raise ConfigError(
-            f"{folder.path} is complete at {done['frames']:,} frames\n"
-            f"  to train it further: rlkit resume {given.run} frames={2 * before.frames}"
-        )
-    if config != before:
-        write_text(folder.config, to_yaml(config))
-    if config.frames != before.frames:
-        for line in _changed_schedules(before, config):
-            print(line)
+    config, folder, changes = prepare(given.run, given.overrides)
+    for line in changes:
+        print(line)
     train_and_show(config, folder, started)
-
-
-def _changed_schedules(before: RunConfig, config: RunConfig) -> list[str]:
-    """What a new budget changes beside the number of frames."""
-    lines = [
-        f"{name} is scheduled ({schedule.kind}) over the budget: from here on as for "
-        f"{config.frames:,} frames, not {before.frames:,}"
-        for part in ("algo", "memory")
-        for name, schedule in _schedules(getattr(config, part), f"{part}.")
-        if schedule.kind not in ("constant", "piecewise") and schedule.end_frames is None
-    ]
-    for what, each in (("eval", config.eval.every_frames), ("log", config.log.every_frames)):
-        if each is None:
-            lines.append(f"{what}.every_frames is a fraction of the budget, and grows with it")
-    return lines
-
-
-def _schedules(node: Any, path: str) -> Iterator[tuple[str, ScheduleConfig]]:
-    """The schedules of a part of the configuration, by the key that they move."""
-    for name, value in vars(node).items():
-        if isinstance(value, ScheduleConfig):
-            yield path + name.removesuffix("_schedule"), value
-        elif dataclasses.is_dataclass(value):
-            yield from _schedules(value, f"{path}{name}.")
 
 
 def _evaluate(arguments: Sequence[str]) -> None:

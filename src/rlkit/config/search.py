@@ -59,6 +59,9 @@ class SearchConfig(Checked):
     max_failure_rate: float = 0.5
     """Share of failed trials, from the fifth on, beyond which the search is given up."""
 
+    retry_failed: bool = False
+    """Repeat the trials that failed at earlier starts, with the same parameters."""
+
     def __post_init__(self) -> None:
         self.whole("trials", "jobs", "min_frames", "startup_trials")
         self.whole("seeds", high=LONGEST)

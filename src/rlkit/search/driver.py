@@ -2,34 +2,39 @@
 
 The trials report and tell for themselves (`search/job.py`), so a driver that dies loses nothing: the same command goes
 on to the same total. A trial keeps its number, its parameters and its folder whatever happens; one whose process has
-died is started again from its checkpoint.
+died is started again from its checkpoint. Where the folder cannot be written the search stops and its trials stay open.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import json
 import shutil
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import optuna
 from loguru import logger
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from rlkit.errors import RlkitError
-from rlkit.results.folder import write_text
+from rlkit.results.folder import writing
 from rlkit.results.lock import alone
+from rlkit.search import failures, identity
 from rlkit.search import study as record
+from rlkit.search.failures import SearchError, count
 from rlkit.search.launch import Job, Starter
 from rlkit.search.space import Space
 from rlkit.search.study import SweepFolder
-from rlkit.search.table import SearchDisplay, best_first, best_trial
-from rlkit.training.interrupt import interruptible
+from rlkit.search.table import SearchDisplay, best_first
+from rlkit.training.interrupt import Interrupts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from optuna import Study
 
     from rlkit.config.run import RunConfig
@@ -43,10 +48,6 @@ ENOUGH = 5
 """Trials that must be over before their share of failures counts."""
 
 
-class SearchError(RlkitError):
-    """A search that was given up."""
-
-
 @dataclass
 class Driver:
     """One search, from where it stands to its total.
@@ -54,8 +55,7 @@ class Driver:
     Args:
         config: of a trial; its `search` says what is done.
         space: what is searched.
-        folder: of the search.
-        storage: URL of the study.
+        folder: of the search; it says where the study is.
         sampler: what proposes; a function of the space's grid for the grid sampler.
         starter: what starts jobs.
         about: facts on the search, kept with the study for `narrow`, `validate` and `adopt`.
@@ -64,7 +64,6 @@ class Driver:
     config: RunConfig
     space: Space
     folder: SweepFolder
-    storage: str
     sampler: Any
     starter: Starter
     about: dict[str, Any]
@@ -76,7 +75,8 @@ class Driver:
         """Go on to the total.
 
         Raises:
-            SearchError: too many trials failed.
+            SearchError: too many trials failed, or the folder holds another search.
+            RunFolderError: the folder cannot be written; the trials stay open.
             KeyboardInterrupt: Ctrl-C; the trials have saved.
         """
         search = self.config.search
@@ -89,64 +89,84 @@ class Driver:
             for values in grid.values():
                 points *= len(values)
             total = min(total, points)
-        self.study = optuna.create_study(
-            study_name=record.STUDY,
-            storage=record.open_storage(self.storage),
-            sampler=sampler,
-            directions=[StudyDirection[direction.upper()] for direction in search.directions],
-            load_if_exists=True,
-        )
-        self.about["trials"] = total
-        self._same_search()
-        self.study.set_user_attr(record.SEARCH, self.about)
-        self.study.set_user_attr(record.STOP, False)
-        begun, self.settled = time.monotonic(), {t.number for t in self._trials() if t.state in record.OVER}
-        self.earlier = frozenset(self.settled)
-        limit = None if search.timeout_minutes is None else begun + 60 * search.timeout_minutes
-        display = self.display = SearchDisplay(self.config, self.folder.path, total, self.settled)
-        if self.settled:
-            logger.info("{} of {} trials are there already", len(self.settled), total)
-        with alone(self.folder.path, "searched"), interruptible(), display:
-            try:
-                while True:
-                    over_time = limit is not None and time.monotonic() > limit
-                    busy = self._fill(0 if over_time else total)
-                    self._settle()
-                    trials = self._trials()
-                    display.update(trials)
-                    if not busy:
-                        break
-                    time.sleep(POLL_SECONDS)
-            except (KeyboardInterrupt, SearchError) as why:
-                self._stop(why)
-                raise
-            finally:
-                self.starter.close()
+        self.interrupts = Interrupts()
+        with alone(self.folder.path, "searched"), self.interrupts:
+            self._open(sampler, total)
+            display = self.display = SearchDisplay(self.config, self.folder.path, total, set(self.settled))
+            if self.settled:
+                logger.info("{} of {} are there already", len(self.settled), count(total, "trial"))
+            with display:
+                self._work(total)
         if len(self.settled) < total:
             logger.info("search.timeout_minutes is over; the same command goes on with the rest")
         return self.study
 
-    def _trials(self) -> list[FrozenTrial]:
-        return self.study.get_trials(deepcopy=False)
-
-    def _same_search(self) -> None:
-        """A folder holds one search: of one space and one configuration.
-
-        Raises:
-            SearchError: another one was begun here.
-        """
-        before = self.study.user_attrs.get(record.SEARCH)
-        if before is None:
-            return
-        changed = [
-            key for key in ("space", "fixed", "choices", "objectives", "seeds") if before[key] != self.about[key]
-        ]
-        if changed:
-            said = "; ".join(f"{key}: {_brief(before[key])}, now {_brief(self.about[key])}" for key in changed)
-            raise SearchError(
-                f"{self.folder.path} holds another search ({said})\n"
-                "  give this one a name of its own: name=..., or repeat the first one's overrides"
+    def _open(self, sampler: Any, total: int) -> None:
+        """The study, new or as it stands, and what is over of it."""
+        storage, name = self.folder.place()
+        with record.understood(self.folder.path):
+            self.study = optuna.create_study(
+                study_name=name,
+                storage=record.open_storage(storage),
+                sampler=sampler,
+                directions=[StudyDirection[direction.upper()] for direction in self.config.search.directions],
+                load_if_exists=True,
             )
+            record.check_attributes(self.study)
+            self.about["trials"] = total
+            identity.check_same(self.folder, self.study.user_attrs.get(record.SEARCH), self.about)
+            identity.identify(self.study)
+            identity.clear(self.folder, self.study)
+            self.study.set_user_attr(record.SEARCH, self.about)
+            self.study.set_user_attr(record.STOP, False)
+            if self.config.search.retry_failed:
+                self._repeat_failed()
+            self.settled = {t.number for t in self._trials() if t.state in record.OVER}
+            self.earlier = frozenset(self.settled)
+
+    def _work(self, total: int) -> None:
+        """Keep the slots busy until all trials are over."""
+        minutes = self.config.search.timeout_minutes
+        limit = None if minutes is None else time.monotonic() + 60 * minutes
+        try:
+            while True:
+                over_time = limit is not None and time.monotonic() > limit
+                busy = self._fill(0 if over_time else total)
+                self._settle()
+                self.display.update(self._trials())
+                if not busy:
+                    break
+                time.sleep(POLL_SECONDS)
+        except (KeyboardInterrupt, RlkitError, OSError) as why:
+            self._stop(why)
+            raise
+        finally:
+            self.starter.close()
+
+    def _trials(self) -> list[FrozenTrial]:
+        """Those that count: a failed trial that is repeated gives its place to the one that repeats it."""
+        trials = self.study.get_trials(deepcopy=False)
+        repeated = {t.user_attrs.get(record.REPEATS) for t in trials}
+        return [t for t in trials if t.number not in repeated]
+
+    def _repeat_failed(self) -> None:
+        """Begin trials with the parameters of those that failed."""
+        failed = [t for t in self._trials() if t.state is TrialState.FAIL]
+        for trial in failed:
+            kept: dict[str, Any] = {
+                key: trial.system_attrs[key] for key in ("grid_id", "search_space") if key in trial.system_attrs
+            }
+            self.study.add_trial(
+                create_trial(
+                    state=TrialState.RUNNING,
+                    params=trial.params,
+                    distributions=trial.distributions,
+                    user_attrs={record.REPEATS: trial.number},
+                    system_attrs=kept,
+                )
+            )
+        if failed:
+            logger.info("{} repeated", count(len(failed), "failed trial"))
 
     def _fill(self, total: int) -> bool:
         """Start what there is room for; returns whether anything is under way."""
@@ -157,32 +177,35 @@ class Driver:
         room = self.starter.slots - len(self.jobs) - len(elsewhere)
         begun = len(trials)
         while room > 0 and (lost or begun < total):
-            if lost:
-                frozen = lost.pop(0)
-                trial = Trial(self.study, frozen._trial_id)
-            else:
-                trial = self.study.ask()
-                begun += 1
+            with record.understood(self.folder.path):
+                trial = Trial(self.study, lost[0]._trial_id) if lost else self.study.ask()
+            begun += 0 if lost else 1
+            del lost[:1]
             self._start(trial)
             room -= 1
             self._settle()
         return bool(self.jobs or elsewhere or lost or begun < total)
 
     def _at_work(self, trial: FrozenTrial) -> bool:
-        return record.at_work(trial, self.folder.run(trial.number))
+        mine = trial.user_attrs.get(record.PROCESS) == record.Process.this().row()
+        return not mine and record.at_work(trial, self.folder.run(trial.number))
 
     def _start(self, trial: Trial) -> None:
-        overrides = self.space.suggest(trial)
+        with record.understood(self.folder.path):
+            overrides = self.space.suggest(trial)
+        identity.claim(self.folder, self.study, self.folder.run(trial.number), trial.number, overrides)
         trial.set_user_attr(record.OVERRIDES, overrides)
         taken = set(self.slots.values())
         slot = next(i for i in range(self.starter.slots) if i not in taken)
-        place: dict[str, str | int] = {
-            "storage": self.storage, "study": record.STUDY, "number": trial.number, "folder": str(self.folder.path)
-        }  # fmt: skip
-        hidden = [f"trial.{key}={_quoted(value)}" for key, value in place.items()]
-        seeds = ["seed=1000", f"seeds={self.config.search.seeds}"]
-        job = self.starter.start([*overrides, *seeds, *hidden], trial.number, slot)
-        self.jobs[trial.number], self.slots[trial.number] = job, slot
+        storage, study = self.folder.place()
+        place = {"storage": storage, "study": study, "folder": str(self.folder.path)}
+        # Percent-encoded, no path has what Hydra or OmegaConf would read as theirs.
+        hidden = [f"trial.{key}='{quote(value, safe='/:')}'" for key, value in place.items()]
+        seeds = ["seed=1000", f"seeds={self.config.search.seeds}", f"trial.number={trial.number}"]
+        with contextlib.nullcontext() if self.starter.alone else self.interrupts.later():
+            with writing(self.folder.path):
+                job = self.starter.start([*overrides, *seeds, *hidden], trial.number, slot)
+            self.jobs[trial.number], self.slots[trial.number] = job, slot
         if row := job.row():
             trial.set_user_attr(record.JOB, row)
         if self.starter.alone:
@@ -191,33 +214,44 @@ class Driver:
     def _settle(self) -> None:
         """Look after the trials that have ended."""
         ended = [number for number, job in self.jobs.items() if job.done()]
-        trials = self._trials()
+        trials = {t.number: t for t in self._trials()}
         for number in ended:
             job, frozen = self.jobs.pop(number), trials[number]
             del self.slots[number]
             if frozen.state not in record.OVER and not self.study.user_attrs.get(record.STOP):
                 self._bury(frozen, job.error())
-        over = {t.number for t in (self._trials() if ended else trials) if t.state in record.OVER} - self.settled
+        known = self._trials() if ended else list(trials.values())
+        over = {t.number for t in known if t.state in record.OVER} - self.settled
         if over:
             self.settled |= over
             prune_checkpoints(self.folder, self.study, int(self.config.search.keep))
             self._check_failures()
 
-    def _bury(self, frozen: FrozenTrial, error: str | None) -> None:
-        """A job that ended without telling the study: it failed at its start, or its process was killed."""
+    def _bury(self, frozen: FrozenTrial, error: BaseException | None) -> None:
+        """A job that ended without telling the study: at its start, by its place, or since its process was killed.
+
+        Raises:
+            SearchError: its folder or the study cannot be written; the trial stays open.
+        """
+        if error is not None and failures.of_place(error):
+            run = self.folder.run(frozen.number).path
+            why = f"{run} cannot be written: {error.strerror}" if isinstance(error, OSError) else str(error)
+            raise SearchError(
+                f"trial {frozen.number}: {why}\n"
+                "  the search has stopped; no trial is lost: once this is mended, the same command goes on"
+            ) from error
         frames = frozen.user_attrs.get(record.FRAMES, 0)
         deaths, came_to = frozen.user_attrs.get(record.DEATHS, (0, 0))
         deaths = 1 if frames > came_to else deaths + 1
         store = self.study._storage
         store.set_trial_user_attr(frozen._trial_id, record.DEATHS, (deaths, frames))
-        if error is None and self.starter.alone:  # it ran in this very process, which was asked to stop
-            raise KeyboardInterrupt
         if error is None and deaths < DEATHS:
             logger.info("trial {}: its process has died; it goes on from its last checkpoint", frozen.number)
             return
-        why = error or f"its process died {deaths} times"
+        why = f"its process died {deaths} times" if error is None else failures.brief(failures.told(error))
         store.set_trial_user_attr(frozen._trial_id, record.STATUS, "failed")
-        store.set_trial_user_attr(frozen._trial_id, record.ERROR, _brief_error(why))
+        store.set_trial_user_attr(frozen._trial_id, record.ERROR, why)
+        store.set_trial_user_attr(frozen._trial_id, record.FAULT, error is not None and not failures.of_user(error))
         self.study.tell(frozen.number, state=TrialState.FAIL, skip_if_finished=True)
 
     def _check_failures(self) -> None:
@@ -226,20 +260,20 @@ class Driver:
         failed = [t for t in over if t.state is TrialState.FAIL]
         if len(over) >= ENOUGH and len(failed) / len(over) > self.config.search.max_failure_rate:
             raise SearchError(
-                f"{len(failed)} of {len(over)} trials failed; the last with: "
-                f"{failed[-1].user_attrs.get(record.ERROR, 'no message')}\n"
-                f"  their logs: {self.folder.run(failed[-1].number).log}\n"
-                "  after mending the cause, the same command goes on; search.max_failure_rate=1 lets all fail"
+                f"{len(failed)} of {len(over)} trials failed; {last_failure(self.folder, failed)}\n"
+                f"  {MENDED}; search.max_failure_rate=1 lets all fail"
             )
 
     def _stop(self, why: BaseException) -> None:
         """Have the jobs save and end, and wait for them; a second Ctrl-C ends them at once."""
         if not self.jobs:
             return
-        logger.info("{}: {} trials save and stop; Ctrl-C again ends them at once", _named(why), len(self.jobs))
-        self.study.set_user_attr(record.STOP, True)
+        named = "interrupted" if isinstance(why, KeyboardInterrupt) else "given up"
+        logger.info("{}: {} save and stop; Ctrl-C again ends them at once", named, count(len(self.jobs), "trial"))
         until = time.monotonic() + GRACE_SECONDS
         try:
+            with contextlib.suppress(RlkitError):  # a disk that is full, which their own reports have met already
+                self.study.set_user_attr(record.STOP, True)
             for job in self.jobs.values():
                 job.stop(hard=False)
             while any(not job.done() for job in self.jobs.values()) and time.monotonic() < until:
@@ -251,25 +285,15 @@ class Driver:
                 job.stop(hard=True)
 
 
-def _quoted(value: str | int) -> str:
-    """As Hydra takes any text."""
-    return str(value) if isinstance(value, int) else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+MENDED = "once the cause is mended: the same command with search.retry_failed=true repeats them"
 
 
-def _named(why: BaseException) -> str:
-    return "interrupted" if isinstance(why, KeyboardInterrupt) else "given up"
-
-
-def _brief_error(text: str) -> str:
-    """The last line of an error that says something of it."""
-    lines = [line.strip() for line in text.splitlines()]
-    told = [line for line in lines if line and not line.startswith(("See http", "Set the environment variable"))]
-    return told[-1] if told else ""
-
-
-def _brief(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) < 80 else text[:77] + "..."
+def last_failure(folder: SweepFolder, failed: Sequence[FrozenTrial]) -> str:
+    """What the last of failed trials failed with, and where its log is."""
+    last = failed[-1]
+    log = folder.run(last.number).log
+    where = f"\n  its log: {log}" if log.exists() else ""
+    return f"the last with: {last.user_attrs.get(record.ERROR, 'no message')}{where}"
 
 
 def prune_checkpoints(folder: SweepFolder, study: Study, keep: int) -> None:
@@ -283,36 +307,3 @@ def prune_checkpoints(folder: SweepFolder, study: Study, keep: int) -> None:
         if trial.state in record.OVER and trial.number not in best:
             for checkpoints in folder.run(trial.number).path.glob("session_*/checkpoints"):
                 shutil.rmtree(checkpoints, ignore_errors=True)
-
-
-def save_results(folder: SweepFolder, study: Study) -> dict[str, Any]:
-    """Write `optimization_results.yaml`, with the keys that Hydra's own Optuna sweeper uses and a few more."""
-    import yaml
-
-    trials = study.get_trials(deepcopy=False)
-    if len(study.directions) > 1:
-        front = [{"trial": t.number, "params": t.params, "values": t.values} for t in study.best_trials]
-        results: dict[str, Any] = {"name": "optuna", "solutions": front}
-    elif any(t.state is TrialState.COMPLETE for t in trials):
-        best = best_trial(study)
-        results = {
-            "name": "optuna", "best_trial": best.number, "best_params": best.params, "best_value": best.value
-        }  # fmt: skip
-    else:
-        results = {"name": "optuna", "best_trial": None, "best_params": {}, "best_value": None}
-    write_text(folder.path / "optimization_results.yaml", yaml.safe_dump(results, sort_keys=False))
-    return results
-
-
-def describe(space: Space, choices: dict[str, str], search: Any) -> dict[str, Any]:
-    """What makes a search that search."""
-    return {
-        "space": {
-            key: json.loads(optuna.distributions.distribution_to_json(distribution))
-            for key, distribution in sorted(space.distributions.items())
-        },
-        "fixed": sorted(o for o in space.fixed if not o.startswith(("search.", "search=", "hydra.", "hydra/"))),
-        "choices": choices,
-        "seeds": search.seeds,
-        "objectives": dict(zip(search.metrics, search.directions, strict=True)),
-    }

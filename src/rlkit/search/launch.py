@@ -1,9 +1,10 @@
-"""Starting trials through Hydra's launchers, one at a time each, and noticing when they have ended."""
+"""Starting trials and the jobs of sweeps through Hydra's launchers, and noticing when they have ended."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
 from omegaconf import OmegaConf
 
+from rlkit.errors import ConfigError
 from rlkit.search.study import Process
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Job(Protocol):
-    """A trial that was started."""
+    """A trial, or a job of a sweep, that was started."""
 
     def row(self) -> dict[str, Any]:
         """What another driver needs to know whether it still runs; empty where it ends with this one."""
@@ -34,7 +36,10 @@ class Job(Protocol):
     def done(self) -> bool:
         """Whether it has ended."""
 
-    def error(self) -> str | None:
+    def answered(self) -> bool:
+        """Whether one that has ended could still say how; one that was killed could not."""
+
+    def error(self) -> BaseException | None:
         """Why it failed, where it could still say so."""
 
     def stop(self, *, hard: bool) -> None:
@@ -42,7 +47,7 @@ class Job(Protocol):
 
 
 class Threaded:
-    """A trial in a thread, which waits for a launcher that gives no handle; in this very thread without a pool."""
+    """A job in a thread, which waits for a launcher that gives no handle; in this very thread without a pool."""
 
     def __init__(self, launcher: Launcher, overrides: Sequence[str], number: int, pool: ThreadPoolExecutor | None):
         self.future: Future[Any] = Future()
@@ -62,27 +67,25 @@ class Threaded:
         """See `Job`."""
         return self.future.done()
 
-    def error(self) -> str | None:
+    def answered(self) -> bool:
+        """See `Job`."""
+        return True
+
+    def error(self) -> BaseException | None:
         """See `Job`."""
         if (raised := self.future.exception()) is not None:
-            return str(raised)
+            return raised
         return failure_of(self.future.result()[0])
 
     def stop(self, *, hard: bool) -> None:
-        """See `Job`; it hears of it through the study."""
+        """See `Job`; a trial hears of it through the study."""
 
 
-class Submitted:
-    """A trial that submitit has started, as a process here or as a job of SLURM."""
+class Queued:
+    """A job that submitit knows, as a process here or as a job of SLURM."""
 
-    def __init__(
-        self, launcher: BaseSubmititLauncher, overrides: Sequence[str], number: int, gpus: list[int] | None
-    ) -> None:
-        self.slurm = launcher._EXECUTOR == "slurm"
-        with deaf_to_ctrl_c():  # what is started inherits this: a terminal's Ctrl-C is the driver's to pass on
-            self.job = executor_of(launcher, gpus).submit(
-                launcher, list(overrides), "hydra.sweep.dir", number, f"trial_{number}", Singleton.get_state()
-            )
+    def __init__(self, job: Any, *, slurm: bool) -> None:
+        self.job, self.slurm = job, slurm
 
     def row(self) -> dict[str, Any]:
         """See `Job`."""
@@ -97,19 +100,56 @@ class Submitted:
         """See `Job`."""
         return bool(self.job.done())
 
-    def error(self) -> str | None:
+    def answered(self) -> bool:
         """See `Job`."""
-        if not self.job.paths.result_pickle.exists():
+        return bool(self.job.paths.result_pickle.exists())
+
+    def error(self) -> BaseException | None:
+        """See `Job`."""
+        if not self.answered():
             return None
-        raised = self.job.exception()
-        return str(raised).strip() if raised is not None else failure_of(self.job.result())
+        raised: BaseException | None = self.job.exception()
+        return raised if raised is not None else failure_of(self.job.result())
 
     def stop(self, *, hard: bool) -> None:
         """See `Job`."""
         if self.slurm:
-            self.job.cancel()
+            self.job.cancel(check=False)
         elif not self.done():
             end(int(self.job.job_id), hard=hard)
+
+
+class Submitted(Queued):
+    """A job that is started through submitit.
+
+    Args:
+        launcher: Hydra's.
+        overrides: of the job.
+        number: of the trial, or of the job in its sweep.
+        gpus: of this machine that the job sees.
+
+    Raises:
+        ConfigError: there is no SLURM here.
+    """
+
+    def __init__(
+        self, launcher: BaseSubmititLauncher, overrides: Sequence[str], number: int, gpus: list[int] | None = None
+    ) -> None:
+        executor = executor_of(launcher, gpus)
+        with deaf_to_ctrl_c():  # what is started inherits this: a terminal's Ctrl-C is the driver's to pass on
+            job = executor.submit(
+                launcher, list(overrides), "hydra.sweep.dir", number, f"trial_{number}", Singleton.get_state()
+            )
+        super().__init__(job, slurm=launcher._EXECUTOR == "slurm")
+
+
+def submit_array(launcher: BaseSubmititLauncher, batch: Sequence[Sequence[str]], first: int) -> list[Queued]:
+    """Submit jobs of a sweep, numbered from `first` on, as one array of SLURM's."""
+    numbers = range(first, first + len(batch))
+    places, states = ["hydra.sweep.dir"] * len(batch), [Singleton.get_state()] * len(batch)
+    names = [f"job_id_for_{n}" for n in numbers]
+    jobs = executor_of(launcher).map_array(launcher, list(map(list, batch)), places, numbers, names, states)
+    return [Queued(job, slurm=True) for job in jobs]
 
 
 def end(pid: int, *, hard: bool) -> None:
@@ -137,9 +177,12 @@ def deaf_to_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def failure_of(returned: JobReturn) -> str | None:
+def failure_of(returned: JobReturn) -> BaseException | None:
     """What a job of Hydra's failed with."""
-    return None if returned.status is JobStatus.COMPLETED else str(returned._return_value)
+    if returned.status is JobStatus.COMPLETED:
+        return None
+    raised = returned._return_value
+    return raised if isinstance(raised, BaseException) else RuntimeError(str(raised))
 
 
 def executor_of(launcher: BaseSubmititLauncher, gpus: list[int] | None = None) -> Any:
@@ -148,9 +191,17 @@ def executor_of(launcher: BaseSubmititLauncher, gpus: list[int] | None = None) -
     Args:
         launcher: Hydra's.
         gpus: of this machine that the job sees.
+
+    Raises:
+        ConfigError: there is no SLURM here.
     """
     import submitit
 
+    if launcher._EXECUTOR == "slurm" and not (shutil.which("srun") and shutil.which("sbatch")):
+        raise ConfigError(
+            "hydra/launcher=slurm: this machine has no SLURM: srun and sbatch are not on PATH\n"
+            "  start the command on a login node of the cluster, or run here with hydra/launcher=local"
+        )
     about_itself = {"max_num_timeout", "python"}
     kind, params = launcher._EXECUTOR, launcher.params
     executor = submitit.AutoExecutor(

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import csv
 import math
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
+import yaml
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
-from rlkit.results.folder import writing
+from rlkit.results.folder import write_text, writing
 from rlkit.results.plots import INK, LINE, MUTED, SURFACE
 from rlkit.search import study as record
+from rlkit.search.failures import count
 from rlkit.search.study import SweepFolder
-from rlkit.search.table import best_first, best_trial, number, short, state
+from rlkit.search.table import best_first, best_trial, number, short, shown, state
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -33,6 +37,23 @@ def frames_saved(trials: Sequence[FrozenTrial], frames: int) -> tuple[int, int]:
     """Frames that trials which are over ran, and those that they would have run without pruning."""
     over = [t for t in trials if t.state in record.OVER]
     return sum(t.user_attrs.get(record.FRAMES, 0) for t in over), sum(t.params.get("frames", frames) for t in over)
+
+
+def save_results(folder: SweepFolder, study: Study) -> dict[str, Any]:
+    """Write `optimization_results.yaml`, with the keys that Hydra's own Optuna sweeper uses and a few more."""
+    trials = study.get_trials(deepcopy=False)
+    if len(study.directions) > 1:
+        front = [{"trial": t.number, "params": t.params, "values": t.values} for t in study.best_trials]
+        results: dict[str, Any] = {"name": "optuna", "solutions": front}
+    elif any(t.state is TrialState.COMPLETE for t in trials):
+        best = best_trial(study)
+        results = {
+            "name": "optuna", "best_trial": best.number, "best_params": best.params, "best_value": best.value
+        }  # fmt: skip
+    else:
+        results = {"name": "optuna", "best_trial": None, "best_params": {}, "best_value": None}
+    write_text(folder.path / "optimization_results.yaml", yaml.safe_dump(results, sort_keys=False))
+    return results
 
 
 def importances(study: Study) -> dict[str, float]:
@@ -49,38 +70,43 @@ def importances(study: Study) -> dict[str, float]:
 
 
 def show(folder: SweepFolder, study: Study, frames: int, console: Console | None = None) -> None:
-    """Print the card of a search that is over."""
+    """Print the card of a search that is over, and below it, whole at any width, what to do next."""
     console = console or Console(highlight=False)
     trials = study.get_trials(deepcopy=False)
     counts = {name: sum(state(t) == name for t in trials) for name in ("complete", "pruned", "diverged", "failed")}
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column()
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
     table.add_row("trials", ", ".join(f"{n} {name}" for name, n in counts.items() if n))
     complete = [t for t in trials if t.state is TrialState.COMPLETE]
     if len(study.directions) > 1:
-        table.add_row("best", f"{len(study.best_trials)} trials that no other beats in everything")
-        for t in study.best_trials[:5]:
-            table.add_row("", f"{t.number}: {', '.join(number(v) for v in t.values or [])}  {_params(t)}")
+        front = study.best_trials
+        table.add_row("best", f"{count(len(front), 'trial')} that no other beats in everything")
+        for t in front[:5]:
+            table.add_row("", Text(f"{t.number}: {', '.join(number(v) for v in t.values or [])}  {_params(t)}"))
     elif complete:
         best = best_trial(study)
-        table.add_row(
-            "best", f"trial {best.number}: {number(best.value)}, the best of {len(complete)}, and so flattered"
-        )
-        table.add_row("", _params(best))
+        flattered = f", the best of {len(complete)}, and so flattered" if len(complete) > 1 else ""
+        table.add_row("best", f"trial {best.number}: {number(best.value)}{flattered}")
+        table.add_row("", Text(_params(best)))
     ran, full = frames_saved(trials, frames)
     if full:
         table.add_row("frames", f"{ran:,} of the {full:,} that all trials to the end take ({ran / full:.0%})")
     if shares := importances(study):
-        text = ", ".join(f"{short(key)} {share:.0%}" for key, share in shares.items())
-        table.add_row("importance", text)
-    table.add_row("folder", str(folder.path))
-    table.add_row("look at it", f"optuna-dashboard {folder.path / record.JOURNAL}")
-    if complete and len(study.directions) == 1:
-        table.add_row("validate", f"rlkit validate {folder.path} --top 3 --seeds 10")
-        table.add_row("narrow", f"rlkit narrow {folder.path} --top 5 --shrink 0.5")
-        table.add_row("adopt", f"rlkit adopt {folder.path}")
-    console.print(Panel(table, title="search: done", title_align="left", expand=False))
+        table.add_row("importance", Text(", ".join(f"{short(key)} {share:.0%}" for key, share in shares.items())))
+    nothing = not any(state(t) in ("complete", "pruned") for t in trials)
+    title = "search: no trial came to an end" if nothing else "search: done"
+    console.print(Panel(table, title=title, title_align="left", expand=False))
+    place = shlex.quote(shown(folder.path))
+    steps = {"folder": shown(folder.path)}
+    if (folder.path / record.JOURNAL).exists():
+        steps["look at it"] = f"optuna-dashboard {shlex.quote(shown(folder.path / record.JOURNAL))}"
+    if counts["complete"] and len(study.directions) == 1:
+        steps["validate"] = f"rlkit validate {place} --top 3 --seeds 10"
+        steps["narrow"] = f"rlkit narrow {place} --top 5 --shrink 0.5"
+        steps["adopt"] = f"rlkit adopt {place}"
+    for name, text in steps.items():
+        console.print(Text.assemble((f"  {name:<12}", "dim"), text), soft_wrap=True)
 
 
 def _params(trial: FrozenTrial) -> str:
@@ -179,7 +205,8 @@ def _intermediate(place: Any, trials: Sequence[FrozenTrial]) -> None:
         if not points:
             continue
         pruned = t.state is TrialState.PRUNED
-        axes.plot(*zip(*points, strict=True), color=OTHERS if pruned else LINE, lw=0.9, alpha=0.7)
+        alone = "o" if len(points) == 1 else None  # one point makes no line
+        axes.plot(*zip(*points, strict=True), color=OTHERS if pruned else LINE, lw=0.9, alpha=0.7, marker=alone, ms=4)
         if pruned:
             axes.plot(*points[-1], "x", color=PRUNED, ms=5)
         rows += [[t.number, frames, v, state(t)] for frames, v in points]

@@ -10,19 +10,19 @@ import socket
 import subprocess
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
 import psutil
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
-from rlkit.errors import RunFolderError
+from rlkit.errors import ConfigError, RlkitError, RunFolderError
 from rlkit.results.folder import RunFolder, read_json, write_json, writing
 from rlkit.results.lock import held
+from rlkit.search.journal import Journal
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -32,15 +32,17 @@ if TYPE_CHECKING:
     from rlkit.config.search import SearchConfig
 
 STUDY = "search"
-"""The name of the study in a storage of its own."""
+"""The name of a study whose folder does not say another one."""
 JOURNAL, SWEEP = "study.journal", "sweep.json"
-OVERRIDES, JOB, PROCESS, STATUS, ERROR, FRAMES, DEATHS = (
-    f"rlkit:{what}" for what in ("overrides", "job", "process", "status", "error", "frames", "deaths")
+OVERRIDES, JOB, PROCESS, STATUS, ERROR, FAULT, FRAMES, DEATHS, REPEATS = (
+    f"rlkit:{what}"
+    for what in ("overrides", "job", "process", "status", "error", "fault", "frames", "deaths", "repeats")
 )
-"""User attributes of a trial: what it was started with, the cluster's job, its process, how it ended, how far it came,
-and how often its process has died, at which frames."""
-STOP, SEARCH = "rlkit:stop", "rlkit:search"
-"""User attributes of a study: whether its jobs are asked to stop, and what the search is."""
+"""User attributes of a trial: what it was started with, the cluster's job, its process, how it ended, why it failed and
+whether that is a fault of rlkit's, how far it came, how often its process has died, at which frames, and the number of
+the failed trial that it repeats."""
+STOP, SEARCH, ID = "rlkit:stop", "rlkit:search", "rlkit:id"
+"""User attributes of a study: whether its jobs are asked to stop, what the search is, and what tells it from others."""
 OVER = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -49,13 +51,75 @@ def storage_of(folder: Path) -> str:
     return f"journal:{folder / JOURNAL}"
 
 
+def absolute(url: str) -> str:
+    """The URL of a storage, a SQLite file's with its whole path, so that it is found from any working directory."""
+    scheme, found, path = url.partition(":///")
+    if not (found and scheme.startswith("sqlite")) or path in ("", ":memory:") or path.startswith(("/", "file:")):
+        return url
+    return f"{scheme}:///{Path(path).absolute()}"
+
+
 def open_storage(url: str) -> Any:
-    """A storage: `journal:<file>`, which any number of processes append to, or any URL that Optuna takes."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    """A storage: `journal:<file>`, which any number of processes append to, or any URL that Optuna takes.
+
+    Raises:
+        ConfigError: Optuna cannot open it.
+        RunFolderError: a journal is damaged or cannot be read.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # that a sampler draws texts at random, it would say each time
     if url.startswith("journal:"):
-        path = url.removeprefix("journal:")
-        return JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
-    return optuna.storages.get_storage(url)
+        return Journal(Path(url.removeprefix("journal:")))
+    try:
+        return optuna.storages.get_storage(url)
+    except Exception as error:  # of SQLAlchemy, of a driver, or an import
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(
+            f"hydra.sweeper.storage={url} cannot be opened: {why}\n"
+            "  accepted: null for a journal in the search's folder, or a URL such as sqlite:////path/to/studies.db"
+        ) from error
+
+
+@contextlib.contextmanager
+def understood(what: object) -> Iterator[None]:
+    """Refuse what a study holds where no search of rlkit's can have written it.
+
+    Raises:
+        RunFolderError: an attribute has another type, or is missing.
+    """
+    try:
+        yield
+    except RlkitError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        raise RunFolderError(
+            f"{what} holds a study that no search of rlkit's has written ({type(error).__name__}: {error})"
+        ) from error
+
+
+def check_attributes(study: Study) -> None:
+    """Refuse attributes of other types than rlkit's own, before anything depends on them.
+
+    Raises:
+        RunFolderError: there is one.
+    """
+    types: dict[str, Any] = {
+        OVERRIDES: list, JOB: dict, PROCESS: dict, STATUS: str, ERROR: str, FAULT: bool, FRAMES: int, DEATHS: list,
+        REPEATS: int, STOP: bool, SEARCH: dict, ID: str,
+    }  # fmt: skip
+    trials = study.get_trials(deepcopy=False)
+    owners: list[Any] = [study, *trials]
+    for owner in owners:
+        for key, wanted in types.items():
+            if not isinstance(value := owner.user_attrs.get(key, wanted()), wanted):
+                raise RunFolderError(f"{key} is of type {type(value).__name__}: no search of rlkit's has written that")
+    with understood(f"the study {study.study_name}"):
+        for trial in trials:
+            times, came_to = trial.user_attrs.get(DEATHS, (0, 0))
+            job = trial.user_attrs.get(JOB, {"slurm": True, "id": ""})
+            for process in (trial.user_attrs.get(PROCESS), None if job["slurm"] else job["process"]):
+                if process is not None:
+                    Process(**process)
+            _ = (times + came_to, job["id"] + "", "".join(trial.user_attrs.get(OVERRIDES, [])))
 
 
 def make_pruner(search: SearchConfig, frames: int, every: int) -> BasePruner:
@@ -86,10 +150,21 @@ def make_pruner(search: SearchConfig, frames: int, every: int) -> BasePruner:
 
 
 def join(url: str, name: str, sampler: BaseSampler | None = None, pruner: BasePruner | None = None) -> Study:
-    """An existing study. Without a sampler nothing can be proposed, and building one takes no time."""
-    return optuna.load_study(
-        study_name=name, storage=open_storage(url), sampler=sampler or optuna.samplers.RandomSampler(), pruner=pruner
-    )
+    """An existing study. Without a sampler nothing can be proposed, and building one takes no time.
+
+    Raises:
+        RunFolderError: the storage has no study of this name.
+    """
+    file = Path(url.partition(":///")[2] if url.startswith("sqlite") else url.removeprefix("journal:"))
+    if url.startswith(("sqlite:////", "journal:")) and not file.exists():  # opening it would make it
+        raise RunFolderError(f"{file}, which holds the study, does not exist")
+    storage = open_storage(url)
+    try:
+        return optuna.load_study(
+            study_name=name, storage=storage, sampler=sampler or optuna.samplers.RandomSampler(), pruner=pruner
+        )
+    except KeyError as error:
+        raise RunFolderError(f"{url} holds no study named {name}: nothing was begun in it") from error
 
 
 @dataclass(frozen=True)
@@ -169,19 +244,50 @@ class SweepFolder:
         folder = Path(path)
         if not (folder / SWEEP).is_file():
             what = f"is not the folder of a search: it has no {SWEEP}" if folder.is_dir() else "does not exist"
-            found = sorted(p.parent for p in folder.glob(f"**/{SWEEP}")) if folder.is_dir() else []
-            raise RunFolderError(f"{path} {what}" + (f"\n  one below it: {found[-1]}" if found else ""))
+            found = folder.glob(f"**/{SWEEP}") if folder.is_dir() else []
+            newest = max(found, key=lambda p: p.stat().st_mtime, default=None)
+            raise RunFolderError(f"{path} {what}" + (f"\n  the newest below it: {newest.parent}" if newest else ""))
         return cls(folder)
+
+    def place(self) -> tuple[str, str]:
+        """The URL of the storage, and the name of the study in it.
+
+        Raises:
+            RunFolderError: `sweep.json` says neither.
+        """
+        noted = read_json(self.path / SWEEP)
+        storage, name = noted.get("storage"), noted.get("study", STUDY)
+        if "storage" not in noted or not isinstance(storage, str | None) or not isinstance(name, str):
+            raise RunFolderError(
+                f"{self.path / SWEEP} does not say where the study is\n"
+                "  accepted: storage, which is null or a URL, and study, which is its name"
+            )
+        return storage or storage_of(self.path), name
 
     def study(self) -> Study:
         """Its study, to read."""
-        return join(read_json(self.path / SWEEP)["storage"] or storage_of(self.path), STUDY)
+        return join(*self.place())
 
-    def make(self, storage: str | None) -> None:
-        """Make the folder, and note in it where the study is; None: in the folder itself, wherever that may go."""
+    def make(self, storage: str | None, name: str = STUDY) -> None:
+        """Make the folder, and note in it where its study is; what is noted already stays.
+
+        Args:
+            storage: URL of the study; None: a journal in the folder itself, wherever that may go.
+            name: of a new study.
+
+        Raises:
+            RunFolderError: the folder cannot be written, or its study is in another storage.
+        """
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.path / SWEEP, {"storage": storage})
+        wanted = storage_of(self.path) if storage is None else storage
+        if not (self.path / SWEEP).exists():
+            write_json(self.path / SWEEP, {"storage": storage, "study": name})
+        elif (known := self.place()[0]) != wanted:
+            raise RunFolderError(
+                f"{self.path} holds a search whose study is in {known}, not in {wanted}\n"
+                "  give this one a name of its own: name=..., or repeat the first one's hydra.sweeper.storage"
+            )
 
     def run(self, number: int) -> RunFolder:
         """The run folder of a trial, which may not exist yet."""

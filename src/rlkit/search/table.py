@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rlkit.results.console import log_to
+from rlkit.search import failures
 from rlkit.search import study as record
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
 
 ROWS = 14
-"""Trials that the live table has room for: those that run, then the best."""
+"""Trials that the live table has room for at most: those that run, then the best."""
 
 
 class SearchDisplay:
@@ -54,7 +55,8 @@ class SearchDisplay:
         log_to(self.folder / "search.log", lambda text: self.console.print(Text(text), soft_wrap=True))
 
     def __enter__(self) -> SearchDisplay:
-        logger.info("{} trials of {:,} frames; folder {}", self.total, self.config.frames, self.folder)
+        trials, frames = failures.count(self.total, "trial"), self.config.frames
+        logger.info("{} of {:,} frames; folder {}", trials, frames, shown(self.folder))
         if self.live is not None:
             self.live.start()
         return self
@@ -75,24 +77,36 @@ class SearchDisplay:
         over = [t for t in self.trials if t.state in record.OVER]
         running = [t for t in self.trials if t.state not in record.OVER]
         ranked = best_first(over, self.config.search.directions[0])
-        names = list(dict.fromkeys(key for t in self.trials for key in t.params))
-        table = Table(box=None, padding=(0, 1), header_style="dim")
-        for name in ("trial", "state", "frames", "value", *(short(n) for n in names)):
-            table.add_column(name, justify="right")
-        for trial in [*running, *ranked][:ROWS]:
-            style = "bold" if trial.state not in record.OVER else ""
-            table.add_row(
-                str(trial.number), state(trial), f"{trial.user_attrs.get(record.FRAMES, 0):,}", value(trial),
-                *(number(trial.params.get(n)) for n in names), style=style,
-            )  # fmt: skip
+        rows = max(1, min(ROWS, self.console.height - 9))  # a panel that outgrows the screen leaves pieces behind
         counts = Text(
             f"{len(over)} of {self.total} over, {len(running)} running; "
             f"{sum(t.state is TrialState.PRUNED for t in over)} pruned, "
-            f"{sum(t.state is TrialState.FAIL for t in over)} failed   {self.folder}  (Ctrl-C saves and stops)",
+            f"{sum(t.state is TrialState.FAIL for t in over)} failed (Ctrl-C saves and stops)",
             style="dim",
         )
         title = f"search of [bold]{self.config.algo.name}[/] on [bold]{self.config.env.today}[/]"
+        table = trial_table([*running, *ranked][:rows], self.console.width - 4)
         return Panel(Group(table, Text(), counts), title=title, title_align="left")
+
+
+def trial_table(trials: Sequence[FrozenTrial], width: int) -> Table:
+    """A table of trials with as many columns as `width` letters have room for: none is cut or wrapped."""
+    names = list(dict.fromkeys(key for t in trials for key in t.params))
+    columns = {"trial": [str(t.number) for t in trials], "state": [state(t) for t in trials]}
+    columns["value"] = [latest(t) for t in trials]
+    columns["frames"] = [f"{t.user_attrs.get(record.FRAMES, 0):,}" for t in trials]
+    columns |= {short(name): [number(t.params.get(name)) for t in trials] for name in names}
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    kept: list[list[str]] = []
+    for name, cells in columns.items():
+        width -= max(map(len, [name, *cells])) + 2
+        if kept and width < 0:
+            break
+        table.add_column(name, justify="right", no_wrap=True)
+        kept.append(cells)
+    for trial, row in zip(trials, zip(*kept, strict=True), strict=True):
+        table.add_row(*map(Text, row), style="" if trial.state in record.OVER else "bold")
+    return table
 
 
 def line(trial: FrozenTrial) -> str:
@@ -114,10 +128,16 @@ def state(trial: FrozenTrial) -> str:
 
 def value(trial: FrozenTrial) -> str:
     """Its values, or what it last reported."""
+    so_far = "" if trial.values or not trial.intermediate_values else " so far"
+    return latest(trial) + so_far
+
+
+def latest(trial: FrozenTrial) -> str:
+    """Its values, or what it last reported, as numbers alone."""
     if trial.state is TrialState.COMPLETE and trial.values:
         return ", ".join(number(v) for v in trial.values)
     reports = trial.intermediate_values
-    return f"{number(reports[max(reports)])} so far" if reports else "-"
+    return number(reports[max(reports)]) if reports else "-"
 
 
 def best_first(trials: Sequence[FrozenTrial], direction: str) -> list[FrozenTrial]:
@@ -140,6 +160,14 @@ def best_trial(study: Study) -> FrozenTrial:
     """The best complete trial of a study with one objective."""
     complete = [t for t in study.get_trials(deepcopy=False) if t.state is TrialState.COMPLETE]
     return best_first(complete, study.direction.name.lower())[0]
+
+
+def shown(path: Path) -> str:
+    """A path as one would type it: from the working directory where it lies below."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
 
 
 def short(name: str) -> str:

@@ -80,24 +80,45 @@ class StopSignal:
         _waiting.append(self.before[number])
 
 
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt.
+class Interrupts:
+    """SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt, but not between the start of a job and the note that it runs.
 
-    SIGINT does so also where a shell had it ignored, as for `command &`; SIGHUP does not where nohup has.
+    SIGINT does so also where a shell had it ignored, as for `command &`; SIGHUP does not where nohup has. Use as a
+    context.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:
-        numbers.append(HANG_UP)
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
+
+    def __init__(self) -> None:
+        self.held = self.heard = False
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            numbers = [signal.SIGINT, signal.SIGTERM]
+            if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:
+                numbers.append(HANG_UP)
+            self.before = {number: signal.signal(number, self._hear) for number in numbers}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
             signal.signal(number, handler)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if not self.held:
+            raise KeyboardInterrupt
+        self.heard = True
+
+    @contextlib.contextmanager
+    def later(self) -> Iterator[None]:
+        """A signal that comes in here is raised at the end."""
+        self.held = True
+        try:
+            yield
+        finally:
+            self.held = False
+        if self.heard:
+            self.heard = False
+            raise KeyboardInterrupt
 
 
 _waiting: list[Any] = []

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rlkit.errors import RunFolderError
 from rlkit.results.folder import RunFolder, read_json, write_json, writing
 
-JOBS = ".jobs"
+JOBS, LIST = ".jobs", "jobs.json"
 SUBMITTED = ".submitit"
 """Where submitit keeps a folder for each job that it has submitted (conf/hydra/launcher/slurm.yaml)."""
 
@@ -32,6 +33,33 @@ def run_of_job(sweep: Path, number: int, create: Callable[[], RunFolder]) -> Run
         note.parent.mkdir(parents=True, exist_ok=True)
     write_json(note, {"run": str(folder.path.absolute()), "slurm": slurm, "host": socket.gethostname()})
     return folder
+
+
+def note_plan(sweep: Path, jobs: Sequence[Sequence[str]], failed: Mapping[int, str]) -> None:
+    """Write down what each job of a sweep is started with, and why those failed that did."""
+    why = {str(job): text for job, text in failed.items()}
+    write_json(sweep / LIST, {"jobs": [list(overrides) for overrides in jobs], "failed": why})
+
+
+def noted_plan(sweep: Path) -> tuple[list[list[str]], dict[int, str]]:
+    """What `note_plan` has written; nothing for a sweep of another version.
+
+    Raises:
+        RunFolderError: the file holds something else.
+    """
+    if not (sweep / LIST).exists():
+        return [], {}
+    try:
+        noted = read_json(sweep / LIST)
+        return [list(map(str, job)) for job in noted["jobs"]], {int(n): str(t) for n, t in noted["failed"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunFolderError(f"{sweep / LIST} does not list the jobs of a sweep") from error
+
+
+def varied(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """The overrides of each job that not all jobs share; all of them where there is but one job."""
+    shared = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
+    return [" ".join(override.lstrip("+") for override in job if override not in shared) for job in jobs]
 
 
 def notes(sweep: Path) -> dict[int, dict[str, Any]]:
