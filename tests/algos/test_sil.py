@@ -208,3 +208,20 @@ def test_priorities_follow_the_advantage_of_the_step_before():
 def test_a_recurrent_net_is_refused_before_anything_begins():
     with pytest.raises(ConfigError, match=r"a2c_sil learns from single steps.*\n.*accepted: mlp"):
         compose(["algo=a2c_sil", "net=gru"])
+
+
+def test_an_update_on_episodes_is_a_step_with_the_coefficients_of_the_config():
+    cfg = A2CSILConfig(n_steps=30, max_grad_norm=None, sil=SILConfig(coef=0.5, vf_coef=0.2, clip_advantage=0.3))
+    loop = Loop("tests.envs.chain:Chain-v0", cfg)
+    loop.rollout()
+    *_, batch = loop.algo.batches(loop.memory)
+    net = loop.algo.base.net
+    policy, value, back = net.tape(batch.obs)
+    head = sil_head(loop.algo.base.dist, policy, value, batch, SILCoefficients(0.5, 0.2, 0.3))
+    back(head.d_policy, head.d_value)
+    expected, before = net.flat.grad.clone(), net.flat.weight.clone()
+    for slot in net.flat.slots.values():
+        slot.fresh = True
+    loop.algo.update(batch)
+    torch.testing.assert_close(net.flat.grad, expected)
+    assert not torch.equal(net.flat.weight, before)

@@ -9,6 +9,7 @@ from torch.nn import functional
 from rlkit.config.net import ConvConfig, ImpalaConfig, LayerConfig, MLPConfig, RecurrentConfig, SequentialConfig
 from rlkit.errors import ConfigError
 from rlkit.nets.build import Net, Output, build
+from rlkit.nets.noisy import NoisyLinear
 from rlkit.nets.optim import Flat
 
 VECTORS = spaces.Box(-1, 1, (5,))
@@ -196,3 +197,11 @@ def test_the_first_convolution_sees_pictures_between_0_and_1(cfg: ConvConfig | I
     x = torch.randint(0, 256, (3, *PICTURES.shape), dtype=torch.uint8)
     plain = functional.conv2d(x / 255, first.weight, first.bias, first.stride, first.padding)
     torch.testing.assert_close(first(net.module.trunk[0](x)), plain, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("inputs", [1, 16, 100])
+def test_noise_begins_with_half_of_the_inputs_root(inputs: int):
+    """Fortunato et al. 2018, section 3.2."""
+    layer = NoisyLinear(inputs, 3)
+    assert layer.sigma.flatten().tolist() == pytest.approx([0.5 / inputs**0.5] * 3 * inputs)
+    assert layer.sigma_0.tolist() == pytest.approx([0.5 / inputs**0.5] * 3)
