@@ -29,7 +29,6 @@ from gymnasium import spaces
 from rlkit.algos.base import Setting
 from rlkit.algos.off_policy import OffPolicy
 from rlkit.config.net import RecurrentConfig
-from rlkit.errors import ConfigError
 from rlkit.maths import q_learning
 from rlkit.maths.exploration import Repeats, explore_values, uniform
 from rlkit.maths.schedules import scheduled
@@ -56,7 +55,7 @@ class DQN(OffPolicy):
 
     def __init__(self, cfg: DQNConfig, setting: Setting) -> None:
         super().__init__(cfg, setting)
-        self.choices = discrete(setting, cfg.name)
+        self.choices = choices(setting)
         self.atoms = 1 if cfg.distribution == "none" else int(cfg.atoms)
         self.plain = self.atoms == 1 and not cfg.dueling  # the outputs are the values themselves
         width = (self.choices + cfg.dueling) * self.atoms
@@ -230,16 +229,8 @@ class DQN(OffPolicy):
             self.repeats.load_state_dict(state["repeats"])
 
 
-def discrete(setting: Setting, algo: str) -> int:
-    """How many actions there are.
-
-    Raises:
-        ConfigError: they are not Discrete.
-    """
+def choices(setting: Setting) -> int:
+    """How many actions a Discrete action space has."""
     space = setting.spec.action
-    if not isinstance(space, spaces.Discrete):
-        raise ConfigError(
-            f"algo={algo} takes Discrete actions, {setting.spec.id} has {space}\n  use "
-            + ("ppo, sac, crossq or td3" if isinstance(space, spaces.Box) else "ppo or a2c")
-        )
+    assert isinstance(space, spaces.Discrete)
     return int(space.n)

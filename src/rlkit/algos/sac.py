@@ -33,7 +33,6 @@ from rlkit.algos.base import Setting
 from rlkit.algos.off_policy import OffPolicy
 from rlkit.config.learning import OptimizerConfig
 from rlkit.config.off_policy import CrossQConfig
-from rlkit.errors import ConfigError
 from rlkit.maths.distributions import Categorical
 from rlkit.maths.exploration import uniform
 from rlkit.maths.noise import Noise
@@ -74,15 +73,8 @@ class SAC(OffPolicy):
         super().__init__(cfg, setting)
         space = setting.spec.action
         self.continuous = isinstance(space, spaces.Box)
-        if not isinstance(space, spaces.Box | spaces.Discrete):
-            raise ConfigError(
-                f"algo={cfg.name} takes Box and Discrete actions, {setting.spec.id} has {space}\n  use ppo"
-            )
+        assert isinstance(space, spaces.Box | spaces.Discrete)
         self.dims = math.prod(space.shape) if isinstance(space, spaces.Box) else int(space.n)
-        if isinstance(space, spaces.Box):
-            bounded(space, cfg.name)
-        elif cfg.noise.kind != "none":
-            raise cfg.noise.reject("kind", f"none, since {setting.spec.id} takes Discrete actions, drawn by the policy")
         critic_net = twins_of(setting)
         actor_outputs = {"actor": Output(2 * self.dims if self.continuous else self.dims, setting.net.policy_gain)}
         width = 1 if self.continuous else self.dims
@@ -288,26 +280,7 @@ def twins_of(setting: Setting) -> NetConfig:
     return dataclasses.replace(setting.critic_net or setting.net, shared=False)
 
 
-def bounded(space: spaces.Box, algo: str) -> None:
-    """Refuse actions without bounds: the policy's are `tanh` of something.
-
-    Raises:
-        ConfigError: a dimension has none.
-    """
-    if not space.is_bounded():
-        raise ConfigError(f"algo={algo} takes bounded actions, not {space}\n  use algo=ppo")
-
-
 def state_action(setting: Setting, dims: int) -> spaces.Box:
-    """What critics of continuous actions take: observation and action side by side.
-
-    Raises:
-        ConfigError: the observation is a picture.
-    """
-    shape = setting.spec.observation.shape or ()
-    if len(shape) != 1:
-        raise ConfigError(
-            f"{setting.spec.id} shows pictures {shape} and takes continuous actions: no critic here takes both\n"
-            "  use algo=ppo"
-        )
-    return spaces.Box(-np.inf, np.inf, (shape[0] + dims,), np.float32)
+    """What critics of continuous actions take: observation and action side by side."""
+    (width,) = setting.spec.observation.shape or ()
+    return spaces.Box(-np.inf, np.inf, (width + dims,), np.float32)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from rlkit.algos.base import Algorithm, Setting
-from rlkit.algos.dqn import discrete
+from rlkit.algos.dqn import choices
 from rlkit.maths import q_learning
 from rlkit.maths.exploration import explore_values, policy_over
 from rlkit.maths.schedules import scheduled
@@ -39,7 +39,7 @@ class SARSA(Algorithm):
         super().__init__(cfg, setting)
         self.cfg = cfg
         self.total_frames = setting.total_frames
-        outputs = {"q": Output(discrete(setting, cfg.name), setting.net.value_gain)}
+        outputs = {"q": Output(choices(setting), setting.net.value_gain)}
         self.q = Network(setting.net, outputs, setting.spec.observation, setting.init, setting.device)
         self.optim = optim.build(
             cfg.optimizer,

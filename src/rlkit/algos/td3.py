@@ -16,8 +16,7 @@ from gymnasium import spaces
 
 from rlkit.algos.base import Setting
 from rlkit.algos.off_policy import OffPolicy
-from rlkit.algos.sac import bounded, state_action, twins_of
-from rlkit.errors import ConfigError
+from rlkit.algos.sac import state_action, twins_of
 from rlkit.maths.exploration import uniform
 from rlkit.maths.noise import Noise
 from rlkit.nets.build import Output
@@ -37,10 +36,7 @@ class TD3(OffPolicy):
     def __init__(self, cfg: TD3Config, setting: Setting) -> None:
         super().__init__(cfg, setting)
         space = setting.spec.action
-        if not isinstance(space, spaces.Box):
-            others = "dqn, sac or ppo" if isinstance(space, spaces.Discrete) else "ppo or a2c"
-            raise ConfigError(f"algo=td3 takes Box actions, {setting.spec.id} has {space}\n  use {others}")
-        bounded(space, cfg.name)
+        assert isinstance(space, spaces.Box)
         self.dims = math.prod(space.shape)
         critic_net = twins_of(setting)
         outputs = {"actor": Output(self.dims, setting.net.policy_gain)}

@@ -29,6 +29,7 @@ from rlkit.sharing import hub
 from rlkit.sharing import trust as trusted
 from rlkit.training import checkpoint
 from rlkit.training.acting import Actor
+from rlkit.training.door import check_actions
 from rlkit.training.process import choose_device, device_of
 from rlkit.training.room import check_nets
 
@@ -41,8 +42,14 @@ if TYPE_CHECKING:
 
 
 def build(config: RunConfig, seed: int, spec: EnvSpec, device: torch.device) -> Algorithm:
-    """The algorithm of a session, with its first weights."""
-    config = config.settled(is_picture(spec.observation))
+    """The algorithm of a session, with its first weights.
+
+    Raises:
+        ConfigError: it does not take the environment's actions.
+    """
+    pictures = is_picture(spec.observation)
+    config = config.settled(pictures)
+    check_actions(config, spec, pictures)
     return table.build(
         config.algo,
         Setting(

@@ -38,6 +38,9 @@ def check(config: RunConfig) -> RunConfig:
     pictures = is_picture(spec.observation)
     config = config.settled(pictures)
     check_actions(config, spec, pictures)
+    noise = getattr(config.algo, "noise", None)
+    if noise is not None and noise.kind != "none" and not isinstance(spec.action, spaces.Box):
+        raise noise.reject("kind", f"none, since {spec.id} takes Discrete actions, which the policy draws")
     check_envs(config)
     check_nets(config, spec)
     check_memory(dataclasses.replace(spec, num_envs=config.num_envs), getattr(config.algo, "n_steps", 1), config.memory)
