@@ -1,5 +1,7 @@
 """Spaces are read from Hydra's words, and refused where they are wrong."""
 
+import re
+
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -62,11 +64,35 @@ def test_a_later_entry_takes_the_place_of_an_earlier_one():
         (["seed=0,1", "algo.epochs=1,2"], "search.seeds=3"),
         (["seed=5", "algo.epochs=1,2"], "search.seeds=3"),
         (["algo=ppo,a2c"], "compares trials of one algo"),
+        (["search.trials=1,2"], "search.trials says how trials are run"),
+        (["name=na,nb"], "name says how trials are run"),
+        (["eval.episodes=1,2"], "it is no hyper-parameter"),
+        (["++checkpoint.every_frames=1,2"], "it is no hyper-parameter"),
+        (["device=cpu,auto"], "give it one value"),
+        (["threads=interval(1,2)"], "give it one value"),
+        (["hydra/launcher=local,slurm"], "it is no hyper-parameter"),
+        (["net=glob(mlp*)"], "only a plain sweep takes a glob\n  list the choices: net=a,b"),
+        (["algo.target_kl=choice(null,0.01)"], "null stands in a list without choice(): key=null,0.01"),
     ],
 )
 def test_a_wrong_space_is_refused_with_the_remedy(entries: list[str], said: str):
-    with pytest.raises(ConfigError, match=said.replace("(", r"\(")):
+    with pytest.raises(ConfigError, match=re.escape(said)):
         read(entries)
+
+
+@pytest.mark.parametrize(
+    ("entry", "choices"),
+    [
+        ("algo.gamma=0.9,0.9,0.99", (0.9, 0.99)),
+        ("algo.gamma=choice(1e-3,0.001,2)", (0.001, 2)),
+        ("algo.x=1,1.0,true", (1, True)),
+        ("net.hidden=[64,64],[64, 64],[8]", ("[64,64]", "[8]")),
+        ("algo.x=null,null,'null'", ("null", "'null'")),
+    ],
+)
+def test_a_value_given_twice_counts_once(entry: str, choices: tuple[object, ...]):
+    (distribution,) = read([entry]).distributions.values()
+    assert distribution == CategoricalDistribution(choices)
 
 
 def test_a_grid_is_the_product_of_lists_and_refuses_intervals():

@@ -1,5 +1,6 @@
 """A run that cannot be resumed is refused with the way out, and stays as it is."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from rlkit.cli.app import dispatch
 from rlkit.config.schema import compose
-from rlkit.errors import CheckpointError, ConfigError, RlkitError
+from rlkit.errors import CheckpointError, ConfigError, RlkitError, RunFolderError
 from rlkit.results.folder import RunFolder, read_json, write_json
 from rlkit.results.lock import BusyError, alone
 from rlkit.training.trial import create, run_trial
@@ -76,3 +77,17 @@ def test_a_trial_of_a_search_names_retrain_and_what_keeps_checkpoints(run: RunFo
 def test_a_seed_that_is_new_has_nothing_to_lose(run: RunFolder):
     assert dispatch(["resume", str(run.path), "seeds=2"]) == 0
     assert read_json(run.result)["seeds"] == [0, 1]
+
+
+def test_the_newest_run_below_a_folder_is_the_last_written_whatever_its_name(tmp_path: Path):
+    for age, name in enumerate(("trial_0009", "20260101-000000", "a")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").touch()
+        os.utime(tmp_path / name / "config.yaml", (1e9 - age, 1e9 - age))
+    os.utime(tmp_path / "20260101-000000" / "config.yaml", (2e9, 2e9))
+    with pytest.raises(RunFolderError, match=r"the newest run below it: \S+/20260101-000000$"):
+        RunFolder.open(tmp_path)
+    (tmp_path / "a" / "config.yaml").unlink()
+    with pytest.raises(RunFolderError) as refused:
+        RunFolder.open(tmp_path / "a")
+    assert "the newest run below" not in str(refused.value)
