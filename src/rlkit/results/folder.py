@@ -59,7 +59,7 @@ class RunFolder:
             RunFolderError: there is none, or what it holds is not to be read or written: a link that leads out of it,
                 a pipe or a device.
         """
-        folder = Path(path).expanduser()
+        folder = Path(path)
         try:
             if folder.name.startswith("session_"):
                 folder = folder.parent
@@ -129,7 +129,11 @@ class SessionFolder:
 
 def runs_root() -> Path:
     """The folder of all runs: `RLKIT_RUNS`, by default `runs` in the working directory."""
-    return Path(os.environ.get("RLKIT_RUNS", "").strip() or "runs").expanduser()
+    root = Path(os.environ.get("RLKIT_RUNS", "").strip() or "runs")
+    try:
+        return root.expanduser()
+    except RuntimeError as error:  # a user that there is not
+        raise RunFolderError(f"RLKIT_RUNS={root}: {error}") from error
 
 
 def config_hash(config: dict[str, Any]) -> str:
