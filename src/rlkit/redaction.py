@@ -23,8 +23,8 @@ from rlkit.settings import read_dotenv
 HIDDEN = "[hidden]"
 
 NAMES = (
-    r"[\w.-]*(?:token|secret|password|passwd|passphrase|credentials?|(?:api|access|secret|private|auth)[_-]?key)(?:_\w*)?"
-    r"|(?:[\w.-]*[_.-])?(?:pass|sshpass)|[\w.-]*[_.-]pwd"  # not PWD, the working directory
+    r"[\w.-]{0,80}(?:token|secret|password|passwd|passphrase|credentials?|(?:api|access|secret|private|auth)[_-]?key)"
+    r"(?:_\w{0,40})?|(?:[\w.-]{0,80}[_.-])?(?:pass|sshpass)|[\w.-]{0,80}[_.-]pwd"  # not PWD, the working directory
 )
 SECRET_NAME = re.compile(NAMES, re.IGNORECASE)
 """Names of variables, keys and options whose value may be a secret."""
