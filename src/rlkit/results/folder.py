@@ -141,7 +141,10 @@ def config_hash(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
-FILES = ("config.yaml", "overrides.yaml", "run.json", "result.json", "run.log", "plots", ".lock")
+FILES = (
+    *("config.yaml", "overrides.yaml", "run.json", "result.json", "run.log", ".lock", "plots"),
+    *(f"plots/learning_curve.{kind}" for kind in ("png", "svg", "csv")),
+)
 SESSION_FILES = ("metrics.jsonl", "eval.jsonl", "timing.jsonl", "result.json", "checkpoints", "videos", ".lock")
 """What rlkit reads and writes in a run's folder, and in that of a session."""
 
