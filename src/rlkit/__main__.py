@@ -3,8 +3,9 @@
 import sys
 
 # Python has put the working directory first, where a file named queue.py would be taken for Python's own module.
-del sys.path[0]
+if not sys.flags.safe_path:
+    del sys.path[0]
 
-from rlkit.cli.app import main  # noqa: E402
+from rlkit.cli.app import main
 
 main()

@@ -23,8 +23,8 @@ from rlkit.settings import read_dotenv
 HIDDEN = "[hidden]"
 
 NAMES = (
-    r"[\w.-]*(?:token|secret|password|passwd|passphrase|credentials?|(?:api|access|secret|private|auth)[_-]?key)(?:_\w*)?"
-    r"|(?:[\w.-]*[_.-])?(?:pass|sshpass)|[\w.-]*[_.-]pwd"  # not PWD, the working directory
+    r"[\w.-]{0,80}(?:token|secret|password|passwd|passphrase|credentials?|(?:api|access|secret|private|auth)[_-]?key)"
+    r"(?:_\w{0,40})?|(?:[\w.-]{0,80}[_.-])?(?:pass|sshpass)|[\w.-]{0,80}[_.-]pwd"  # not PWD, the working directory
 )
 SECRET_NAME = re.compile(NAMES, re.IGNORECASE)
 """Names of variables, keys and options whose value may be a secret."""
@@ -45,6 +45,9 @@ PLAIN = r"null|none|true|false|[\d.]+|\$\{.*\}"
 
 DISORDER = re.compile(r"(?=[A-Za-z0-9]{8})[A-Za-z0-9]*?(?:[A-Za-z][0-9]+[A-Za-z]|[0-9][A-Za-z]+[0-9])[A-Za-z0-9]*")
 """Letters and digits that change places, as no word or version does."""
+
+LONGEST_LOOKED_AT = 200
+"""Characters of a value in which disorder is looked for."""
 
 SHORTEST = 8
 """A shorter value of such a variable is no secret worth the name, and would be found in every text."""
@@ -150,7 +153,7 @@ def _says_secret(name: str, value: str) -> bool:
     if SECRET_NAME.fullmatch(name) is None or re.fullmatch(rf"|{PLAIN}", value, re.IGNORECASE):
         return False
     last = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.rpartition(".")[2]).lower().replace("-", "_")
-    return bool(CERTAIN.fullmatch(last) or TOKEN.fullmatch(last) or DISORDER.search(value))
+    return bool(CERTAIN.fullmatch(last) or TOKEN.fullmatch(last) or DISORDER.search(value[:LONGEST_LOOKED_AT]))
 
 
 def _known() -> list[str]:

@@ -92,6 +92,16 @@ def link(name: str, target: Path) -> Harm:
     return harm
 
 
+def both(*harms: Harm) -> Harm:
+    """One after the other."""
+
+    def harm(run: Path) -> None:
+        for each in harms:
+            each(run)
+
+    return harm
+
+
 def folder(name: str) -> Harm:
     """A folder in place of a file."""
 
@@ -220,6 +230,7 @@ REFUSED: dict[str, Harm] = {
     "log: a link out": link("run.log", Path("written")),
     "lock: a pipe": pipe(".lock"),
     "lock: a link out": link(".lock", Path("written")),
+    "plots: a link out": link("plots/learning_curve.png", Path("written")),
     "run.json: a pipe": pipe("run.json"),
     "run.json: endless": link("run.json", ZERO),
     "result: a pipe": pipe("result.json"),
@@ -282,6 +293,8 @@ HARMLESS: dict[str, Harm] = {
     "metrics: deep": text(METRICS, DEEP_JSON + "\n"),
     "metrics: one long line": text(METRICS, b"\0" * 5_000_000),
     "evals: no means": text(EVALS, '{"frames": 1}\n'),
+    "run.json: a link beside it": link(".run.json.partial", Path("written")),
+    "metrics: a link beside it": both(text(METRICS, "{\n"), link(f"{METRICS}.damaged", Path("written"))),
     "latest: a link out": link("session_0/checkpoints/latest", Path("/etc")),
 }
 """What these hold is left out; training continues from the newest checkpoint."""

@@ -140,7 +140,8 @@ def _shown(arguments: Sequence[str]) -> int:
     """What Hydra shows of a configuration, without the secrets in it."""
     from rlkit.config import schema
 
-    schema.check_keys([word for word in arguments if not word.startswith("-") and "=" in word], _config_dir(arguments))
+    words = [word for word in arguments if word.startswith("~") or ("=" in word and not word.startswith("-"))]
+    schema.check_keys(words, _config_dir(arguments))
     with contextlib.redirect_stdout(io.StringIO()) as shown:
         status = _hydra(arguments)
     print(redact(shown.getvalue()), end="")

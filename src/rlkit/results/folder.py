@@ -59,7 +59,7 @@ class RunFolder:
             RunFolderError: there is none, or what it holds is not to be read or written: a link that leads out of it,
                 a pipe or a device.
         """
-        folder = Path(path).expanduser().absolute()  # an environment may change the working directory
+        folder = Path(path).absolute()  # an environment may change the working directory
         try:
             if folder.name.startswith("session_"):
                 folder = folder.parent
@@ -128,8 +128,16 @@ class SessionFolder:
 
 
 def runs_root() -> Path:
-    """The folder of all runs, absolute: `RLKIT_RUNS`, by default `runs` in the working directory."""
-    return Path(os.environ.get("RLKIT_RUNS", "").strip() or "runs").expanduser().absolute()
+    """The folder of all runs, absolute: `RLKIT_RUNS`, by default `runs` in the working directory.
+
+    Raises:
+        RunFolderError: it names the home of a user that there is not.
+    """
+    root = Path(os.environ.get("RLKIT_RUNS", "").strip() or "runs")
+    try:
+        return root.expanduser().absolute()
+    except RuntimeError as error:
+        raise RunFolderError(f"RLKIT_RUNS={root}: {error}") from error
 
 
 def config_hash(config: dict[str, Any]) -> str:
@@ -137,7 +145,10 @@ def config_hash(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
-FILES = ("config.yaml", "overrides.yaml", "run.json", "result.json", "run.log", "plots", ".lock")
+FILES = (
+    *("config.yaml", "overrides.yaml", "run.json", "result.json", "run.log", ".lock", "plots"),
+    *(f"plots/learning_curve.{kind}" for kind in ("png", "svg", "csv")),
+)
 SESSION_FILES = ("metrics.jsonl", "eval.jsonl", "timing.jsonl", "result.json", "checkpoints", "videos", ".lock")
 """What rlkit reads and writes in a run's folder, and in that of a session."""
 

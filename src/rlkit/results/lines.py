@@ -69,6 +69,7 @@ class JsonLines(AppendOnly):
             if bad:
                 beside = path.with_name(f"{path.name}.damaged")
                 with writing(beside):
+                    beside.unlink(missing_ok=True)
                     shutil.copyfile(path, beside)
                 logger.warning(
                     "{}: {} left out, {} rows kept; the file as it was: {}",

@@ -74,6 +74,7 @@ def write_text(path: Path, text: str, *, elsewhere: str | None = None) -> None:
     beside = path.with_name(f".{path.name}.partial")  # what a kill leaves of it, the next write replaces
     with writing(path, elsewhere=elsewhere):
         try:
+            beside.unlink(missing_ok=True)  # nothing is written through a link that somebody has put there
             with beside.open("w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(redact(text))
                 file.flush()

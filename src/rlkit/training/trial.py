@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -287,7 +288,7 @@ class _Worker:
                     **os.environ,
                     **limits,
                     **secrets,
-                    "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+                    "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
                 },
                 start_new_session=True,  # Ctrl-C reaches the parent only, which then asks
             )
