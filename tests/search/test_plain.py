@@ -1,4 +1,4 @@
-"""Plain sweeps: folders of their own, jobs that are shown, failures that are named, signals that leave no orphan."""
+"""Plain sweeps: separate folders, jobs that are shown, failures that are named, signals that leave no orphan."""
 
 import os
 import signal

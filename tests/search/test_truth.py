@@ -43,7 +43,7 @@ def folder(preset: str = "grid") -> SweepFolder:
 
 
 def check_told_is_trained(sweep: SweepFolder, trials: int) -> None:
-    """Every complete trial has the value of a run of its own parameters."""
+    """Every complete trial has the value of a run with its parameters."""
     complete = [t for t in sweep.study().trials if t.state is TrialState.COMPLETE]
     assert len(complete) == trials
     for t in complete:
@@ -111,7 +111,7 @@ def test_a_place_that_fails_stops_the_search_and_leaves_its_trials_open(code: in
         return train(*args, **kwargs)
 
     monkeypatch.setattr(job, "run_trial", run_trial)
-    with pytest.raises(SearchError, match=r"(?s)trial 1: .*the same command goes on"):
+    with pytest.raises(SearchError, match=r"(?s)trial 1: .*the same command continues"):
         search("algo.gamma=0.9,0.99,0.95")
     assert len(calls) == 2
     assert [t.state.name for t in folder().study().trials] == ["COMPLETE", "RUNNING"]

@@ -98,7 +98,7 @@ class Driver:
             with display:
                 self._work(total)
         if len(self.settled) < total:
-            logger.info("search.timeout_minutes is over; the same command goes on with the rest")
+            logger.info("search.timeout_minutes is over; the same command continues with the rest")
         return self.study
 
     def _open(self, sampler: Any, total: int) -> None:
@@ -238,7 +238,7 @@ class Driver:
             why = f"{run} cannot be written: {error.strerror}" if isinstance(error, OSError) else str(error)
             raise SearchError(
                 f"trial {frozen.number}: {why}\n"
-                "  the search has stopped; no trial is lost: once this is mended, the same command goes on"
+                "  the search has stopped; no trial is lost: once this is mended, the same command continues"
             ) from error
         frames = frozen.user_attrs.get(record.FRAMES, 0)
         deaths, came_to = frozen.user_attrs.get(record.DEATHS, (0, 0))

@@ -73,7 +73,7 @@ def check_same(folder: SweepFolder, before: dict[str, Any] | None, now: dict[str
                 [
                     f"{folder.path} holds another search; what differs:",
                     *(f"  {line}" for line in [*changed[:SHOWN], *more]),
-                    "give this one a name of its own: name=..., or repeat the first one's overrides",
+                    "give this one another name: name=..., or repeat the first one's overrides",
                 ]
             )
         )

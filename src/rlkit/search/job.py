@@ -145,7 +145,7 @@ def tell(study: Study, trial: Trial, config: RunConfig, result: dict[str, Any]) 
     if status == "stopped":
         make_room()
         if in_process_of_search() and not study.user_attrs.get(record.STOP):
-            raise KeyboardInterrupt("stopped and saved; the same command goes on")
+            raise KeyboardInterrupt("stopped and saved; the same command continues")
         return
     trial.set_user_attr(record.STATUS, status)
     if "frames" in result:  # where all seeds of several have diverged there is no result of theirs

@@ -286,7 +286,7 @@ class SweepFolder:
         elif (known := self.place()[0]) != wanted:
             raise RunFolderError(
                 f"{self.path} holds a search whose study is in {known}, not in {wanted}\n"
-                "  give this one a name of its own: name=..., or repeat the first one's hydra.sweeper.storage"
+                "  give this one another name: name=..., or repeat the first one's hydra.sweeper.storage"
             )
 
     def run(self, number: int) -> RunFolder:

@@ -42,7 +42,7 @@ def prepare(run: str, overrides: Sequence[str]) -> tuple[RunConfig, RunFolder, l
         EnvError: the environment cannot be made.
     """
     folder = RunFolder.open(run)
-    log_to(None, lambda text: None)  # what is worth a line is said again when the run goes on
+    log_to(None, lambda text: None)  # the session says again what is worth a line
     for override in overrides:
         if override.split("=")[0].split(".")[0] not in RESUMABLE:
             raise ConfigError(
@@ -78,7 +78,7 @@ def _check_unfinished(folder: RunFolder, run: str, before: RunConfig, config: Ru
 
 
 def _check_checkpoints(folder: RunFolder, session: SessionFolder, frames: int) -> None:
-    """Refuse a session that was trained, but has nothing to go on from to its budget: it would begin anew.
+    """Refuse a session that was trained, but has no checkpoint to reach its budget from: it would begin anew.
 
     Raises:
         CheckpointError: none verifies, or they were removed.
