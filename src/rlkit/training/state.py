@@ -78,7 +78,7 @@ def restore(session: Session, path: Path, parts: dict[str, State]) -> None:
     with checkpoint.restoring(path):
         weights = checkpoint.load_weights(path)
         checkpoint.check_weights(weights, session.algo.weights())
-        checkpoint.check_form(parts["algo"], session.algo.state_dict(), "algo")
+        checkpoint.check_form(parts["algo"], session.algo.state_dict(), "algo", rows=True)  # past episodes grow
         checkpoint.check_form(parts["memory"], session.memory.state_dict(), "memory", rows=True)
         envs = {**session.envs.state_dict()}
         del envs["actions"]  # there are none yet
