@@ -1,10 +1,11 @@
 """Attack rlkit in five ways and count what holds: the figures of docs/reliability.md.
 
     uv run python scripts/reliability.py            # everything, about an hour on two cores
+    uv run python scripts/reliability.py kills      # one part
     uv run python scripts/reliability.py --short    # a sample of each part, under four minutes
 
-The whole campaign writes its results to docs/benchmarks/reliability.json and its table to docs/reliability.md. It needs
-Linux: processes are forked.
+Each part that is run whole writes its result to docs/benchmarks/reliability.json and the table of docs/reliability.md. It
+needs Linux: processes are forked.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ sys.path.insert(0, str(ROOT))  # for the environments and the faults of the test
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+
+from loguru import logger  # noqa: E402
 
 from campaign.outcome import Outcome  # noqa: E402
 
@@ -44,27 +47,34 @@ def warm() -> None:
         "algos.ppo",
     ):
         import_module(f"rlkit.{module}")
+    logger.remove()
     import_module("matplotlib.figure")
 
 
-def table(outcomes: list[dict[str, object]]) -> str:
+def table(results: dict[str, dict[str, object]]) -> str:
     """The results as Markdown."""
-    lines = ["| attack | tried | held | seconds |", "|---|---|---|---|"]
-    lines += [f"| {o['what']} | {o['tried']:,} | {o['held']:,} | {o['seconds']:,.0f} |" for o in outcomes]
+    lines = ["| part | attack | tried | held | seconds | date |", "|---|---|---|---|---|---|"]
+    for name in WHOLE:
+        if name in results:
+            r = results[name]
+            cells = [name, r["what"], f"{r['tried']:,}", f"{r['held']:,}", f"{r['seconds']:,.0f}", r["date"]]
+            lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
-def write(record: dict[str, object], outcomes: list[dict[str, object]]) -> None:
-    """Store the results and put their table into the page."""
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+def write(outcome: Outcome, seed: int) -> None:
+    """Store the result of a part, and put the table of all parts into the page."""
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    results[outcome.name] = {**vars(outcome), "date": time.strftime("%Y-%m-%d"), "seed": seed}
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{table(outcomes)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    PAGE.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
 def main() -> None:
     """Run the parts that are asked for; the exit status is 1 where anything broke."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=[*WHOLE, []], help="only these parts; nothing is written then")
+    parser.add_argument("parts", nargs="*", choices=[*WHOLE, []], help="only these parts")
     parser.add_argument("--short", action="store_true", help="a sample of each part; nothing is written")
     parser.add_argument("--scale", type=float, default=1.0, help="more or fewer attacks, as a factor")
     parser.add_argument("--seed", type=int, default=0, help="of the random choices (default: 0)")
@@ -81,9 +91,8 @@ def main() -> None:
             os.chdir(ROOT)
         outcomes.append(outcome)
         print(f"{part}: {outcome.held} of {outcome.tried} held, {outcome.seconds:.0f} s", flush=True)
-    if not given.short and not given.parts and given.scale == 1:
-        rows = [vars(outcome) for outcome in outcomes]
-        write({"date": time.strftime("%Y-%m-%d"), "seed": given.seed, "parts": rows}, rows)
+        if not given.short and given.scale == 1:
+            write(outcome, given.seed)
     held, tried = sum(o.held for o in outcomes), sum(o.tried for o in outcomes)
     print(f"{held} passed, {tried - held} failed")
     sys.exit(held != tried)
