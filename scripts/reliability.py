@@ -4,8 +4,8 @@
     uv run python scripts/reliability.py kills      # one part
     uv run python scripts/reliability.py --short    # a sample of each part, under four minutes
 
-Each part that is run whole writes its result to docs/benchmarks/reliability.json and the table of docs/reliability.md. It
-needs Linux: processes are forked.
+Each part that is run whole writes its result to docs/benchmarks/reliability.json and the table of docs/reliability.md.
+It needs Linux: processes are forked.
 """
 
 from __future__ import annotations
