@@ -86,7 +86,7 @@ def _check_checkpoints(folder: RunFolder, session: SessionFolder, frames: int) -
     result = read_result(session.result) if session.result.exists() else {}
     if result.get("status") == "complete" and result.get("frames", 0) >= frames:
         return
-    if newest(session.checkpoints) is None and (result or read_rows(session.metrics)):
+    if newest(session.checkpoints) is None and (result.get("frames") or read_rows(session.metrics)):
         raise CheckpointError(
             f"{session.path} was trained, but its checkpoints were removed: it cannot be resumed\n  {_anew(folder)}"
         )
