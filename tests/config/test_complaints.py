@@ -102,7 +102,13 @@ def test_nothing_may_be_chosen_where_nothing_is_a_choice(word: str):
 def test_the_critics_own_network_can_be_taken_away():
     words = ["algo=crossq", "env=pendulum", "~tuned"]
     assert compose(words).critic_net is not None
-    assert compose([*words, "net@critic_net=null"]) == compose([*words, "~net@critic_net"])
+    told = []
+    for away in ("net@critic_net=null", "~net@critic_net"):
+        with pytest.raises(ConfigError, match="crossq needs batch renormalisation in its critics") as raised:
+            compose([*words, away])
+        told.append(str(raised.value))
+    assert told[0] == told[1]
+    assert compose(["algo=sac", "net@critic_net=null"]) == compose(["algo=sac", "~net@critic_net"])
 
 
 @pytest.mark.parametrize("name", ["2026_11_26", "1e5", "007", "0x10", "true", "nan", "1.50"])

@@ -29,7 +29,7 @@ def test_every_algorithm_composes_with_every_environment(algo: str, env: str):
     config = compose([f"algo={algo}", *with_id(env)])
     assert config.env.name == env
     assert config.env.today
-    assert config.net.name == ("conv" if config.env.atari_game else "mlp")
+    assert config.net.name == ("conv" if config.env.atari_game else "auto")
 
 
 @pytest.mark.parametrize("net", choices("net"))
