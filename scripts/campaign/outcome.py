@@ -32,6 +32,8 @@ class Outcome:
     def add(self, wrong: str | None, case: str) -> None:
         """Count an attack; `wrong` says what went wrong, None that it held."""
         self.tried += 1
+        if self.tried % 50 == 0:
+            print(f"{self.name}: {self.tried} tried", flush=True)
         if wrong is None:
             self.held += 1
         else:
