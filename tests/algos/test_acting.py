@@ -8,7 +8,9 @@ import torch
 
 from rlkit.config.learning import ScheduleConfig
 from rlkit.config.off_policy import DQNConfig, NoiseConfig, SACConfig, SARSAConfig, TD3Config, ValueExploration
+from rlkit.config.schema import compose
 from rlkit.errors import ConfigError
+from rlkit.training.door import check
 from rlkit.training.evaluate import lend
 from tests.algos.loop import Loop
 
@@ -89,7 +91,7 @@ def test_pink_noise_carries_on_from_one_stretch_to_the_next():
 
 def test_noise_beside_discrete_actions_is_refused():
     with pytest.raises(ConfigError, match=r"algo.noise.kind=pink is not accepted\n.*none, since CartPole-v1"):
-        Loop(CARTPOLE, SACConfig(noise=NoiseConfig(kind="pink")))
+        check(compose(["algo=sac", "env=cartpole", "~tuned", "algo.noise.kind=pink"]))
 
 
 @pytest.mark.parametrize("cfg", [SACConfig(), TD3Config()], ids=lambda cfg: cfg.name)

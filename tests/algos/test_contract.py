@@ -9,10 +9,13 @@ import torch
 
 from rlkit.algos.table import ALGORITHMS
 from rlkit.config import algo as configs
+from rlkit.config.env import EnvConfig
 from rlkit.config.off_policy import OffPolicyConfig
-from rlkit.config.schema import SCHEMAS
+from rlkit.config.schema import SCHEMAS, compose
+from rlkit.envs.make import make
 from rlkit.errors import ConfigError
 from rlkit.training import session as session_module
+from rlkit.training.door import check_actions
 from tests.algos.loop import Loop
 from tests.training.runs import StopAfter, session, traces
 
@@ -72,8 +75,9 @@ def test_actions_and_updates_have_their_shapes(name: str, space: str):
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name in TAKES])
 def test_actions_that_it_does_not_take_are_refused(name: str):
     for space in set(SPACES) - set(TAKES[name]):
+        spec = make(EnvConfig(id=SPACES[space]), 1).spec
         with pytest.raises(ConfigError, match=r"takes .*\n  use"):
-            Loop(SPACES[space], config(name))
+            check_actions(compose([f"algo={CONFIGS[name].name}", "~tuned"]), spec, pictures=False)
 
 
 @pytest.mark.parametrize(("name", "space"), [pair for pair in PAIRS if pair[0] in LEARNERS])

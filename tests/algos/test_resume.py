@@ -9,6 +9,7 @@ from rlkit import compose
 from rlkit.config.off_policy import OffPolicyConfig
 from rlkit.config.schema import SCHEMAS
 from rlkit.results.folder import SessionFolder
+from rlkit.results.manifest import newest
 from rlkit.training import session as session_module
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.session import Session
@@ -75,7 +76,9 @@ def test_without_the_memorys_contents_updates_wait_until_it_has_filled(
     given += [f"algo.learning_starts={starts}", f"algo.batch_size={batch}", "algo.train_every_frames=4"]
     stop = StopAfter(80)
     session(tmp_path, given, watcher=stop, stop=stop)
-    resumed = Session(compose(given), 0, SessionFolder(tmp_path), None, None, StopSignal(), 0.0)
+    resumed = Session(
+        compose(given), 0, SessionFolder(tmp_path), None, None, StopSignal(), 0.0, newest(tmp_path / "checkpoints")
+    )
     before, rows = resumed.algo.updates, []
     assert resumed.memory.rows == 0
     update = resumed.algo.update
@@ -108,7 +111,9 @@ def test_episodes_that_cannot_be_continued_leave_nothing_behind(algo: str, tmp_p
     given += ["algo.learning_starts=8", "algo.batch_size=8"] if algo == "dqn" else ["algo.n_steps=6"]
     stop = StopAfter(60)
     session(tmp_path, given, watcher=stop, stop=stop)
-    resumed = Session(compose(given), 0, SessionFolder(tmp_path), None, None, StopSignal(), 0.0)
+    resumed = Session(
+        compose(given), 0, SessionFolder(tmp_path), None, None, StopSignal(), 0.0, newest(tmp_path / "checkpoints")
+    )
     assert resumed.envs.interrupted
     assert resumed.envs.lengths.tolist() == [0, 0]
     assert resumed.collector.state is None

@@ -210,7 +210,7 @@ def test_an_environment_that_raises_is_named(tiny: list[str]):
         [*RLKIT, *tiny, *broken], capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2]
     )
     assert done.returncode == 2
-    assert "environment 0: ValueError: the simulator fell over" in done.stderr
+    assert "in an evaluation: ValueError: the simulator fell over" in done.stderr
     assert "Traceback" not in done.stderr
     assert json.loads((only_run("ppo_tests_envs_chain_broken_v0") / "run.json").read_text())["status"] == "failed"
 

@@ -60,7 +60,7 @@ def test_a_module_that_is_hidden_all_the_same_is_named(
 )
 def test_the_folder_of_runs(value: str, root: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RLKIT_RUNS", value)
-    assert runs_root() == Path(root)
+    assert runs_root() == Path(root).absolute()
 
 
 def test_commands_can_be_copied_from_the_card_whatever_the_path(tiny: list[str]):

@@ -61,7 +61,7 @@ def test_the_facts_of_a_run_are_kept(tiny: list[str]):
 def test_a_rollout_that_does_not_fit_says_what_to_change(tmp_path: Path):
     from rlkit.errors import ConfigError
 
-    with pytest.raises(ConfigError, match=r"takes [\d.]+ GiB.*\n.*lower algo\.n_steps or num_envs"):
+    with pytest.raises(ConfigError, match=r"takes [\d.,]+ GiB.*\n.*lower algo\.n_steps or num_envs"):
         session(tmp_path, ["env=pong", "num_envs=8", "algo.n_steps=10_000_000"])
 
 

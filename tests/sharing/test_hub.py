@@ -171,7 +171,7 @@ def test_a_single_agent_is_a_model_with_a_card(hub: FakeHub, run: Path):
         "2 deterministic episodes of the final policy, evaluation seeds disjoint from training",
         f'load("hf://me/agent/{RUN}")',
         "compose(base=",
-        "name: mlp",
+        "name: auto",
         f'<video src="./{RUN}/session_1/videos/128.mp4"',
     ):
         assert part in card

@@ -103,11 +103,11 @@ def test_stopping_a_trial_stops_its_processes_and_resume_completes_it(tiny: list
     folder = create(config)
 
     class Soon(StopSignal):
-        """Ctrl-C as soon as both seeds have a checkpoint."""
+        """Ctrl-C as soon as both seeds have trained to a checkpoint."""
 
         @property
         def requested(self) -> bool:
-            return all(list((folder.path / f"session_{s}" / "checkpoints").glob("[0-9]*")) for s in (0, 1))
+            return all(list((folder.path / f"session_{s}" / "checkpoints").glob("[1-9]*")) for s in (0, 1))
 
         @requested.setter
         def requested(self, value: bool) -> None:
@@ -207,8 +207,8 @@ def test_what_does_not_fit_is_said_before_a_folder_exists(tmp_path: Path):
 
 
 def test_actions_that_no_algorithm_takes_are_refused_at_the_door(tmp_path: Path):
-    from rlkit.errors import ConfigError
+    from rlkit.errors import EnvError
 
-    with pytest.raises(ConfigError, match="every algorithm takes Discrete, MultiDiscrete, MultiBinary, Box"):
+    with pytest.raises(EnvError, match="accepted: Discrete, MultiDiscrete, MultiBinary, Box"):
         train(compose(["env=gym", "env.id=tests.envs.chain:Speaks-v0"]), quiet=True)
     assert not (tmp_path / "runs").exists()

@@ -140,6 +140,10 @@ def _shown(arguments: Sequence[str]) -> int:
     """What Hydra shows of a configuration, without the secrets in it."""
     from rlkit.config import schema
 
+    if {"-m", "--multirun"} & set(arguments):
+        raise ConfigError(
+            "--cfg and --info show the configuration of one run\n  leave out -m, and give each key one value"
+        )
     words = [word for word in arguments if word.startswith("~") or ("=" in word and not word.startswith("-"))]
     schema.check_keys(words, _config_dir(arguments))
     with contextlib.redirect_stdout(io.StringIO()) as shown:

@@ -14,14 +14,10 @@ if TYPE_CHECKING:
 
 
 class PrivateJobs(Callback):  # type: ignore[misc, unused-ignore]
-    """Closes submitit's folder to others, and empties the pickles of jobs that have ended. See conf/config.yaml."""
+    """Hides secrets in what Hydra keeps of a sweep, and empties the pickles of jobs that have ended.
 
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Make the folder, for its owner alone."""
-        if (folder := _folder(config)) is not None:
-            with writing(folder, elsewhere="RLKIT_RUNS=/another/folder"):
-                folder.mkdir(parents=True, exist_ok=True)
-                folder.chmod(0o700)
+    conf/config.yaml names it. `search.launch` closes the folder of the pickles to others.
+    """
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hide the secrets in the configuration that Hydra keeps of a sweep."""

@@ -43,12 +43,19 @@ def short(folders: Sequence[Path] = (), overrides: Sequence[str] = (), file: Pat
         if not _is_theirs(error):
             raise
         lines = explain(error, folders, overrides, file).splitlines()
-        told = "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..." for line in lines)
-        raise ConfigError(told) from error
+        raise ConfigError("\n".join(map(_clipped, lines))) from error
 
 
 LONGEST_LINE = 400
 """Characters of a line of an error; a value may have any number of them."""
+
+
+def _clipped(line: str) -> str:
+    """A line with its middle left out, where it is too long."""
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
+
+
 THEIRS = ("hydra", "omegaconf", "antlr4", "yaml")
 
 

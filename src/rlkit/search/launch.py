@@ -21,6 +21,7 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmitit
 from omegaconf import OmegaConf
 
 from rlkit.errors import ConfigError
+from rlkit.results.writing import writing
 from rlkit.search.study import Process
 
 if TYPE_CHECKING:
@@ -204,6 +205,10 @@ def executor_of(launcher: BaseSubmititLauncher, gpus: list[int] | None = None) -
         )
     about_itself = {"max_num_timeout", "python"}
     kind, params = launcher._EXECUTOR, launcher.params
+    pickles = Path(str(params["submitit_folder"])).parent
+    with writing(pickles):
+        pickles.mkdir(parents=True, exist_ok=True)
+        pickles.chmod(0o700)  # they hold the configurations of the jobs, secrets included
     executor = submitit.AutoExecutor(
         folder=params["submitit_folder"],
         cluster=kind,
