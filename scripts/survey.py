@@ -4,7 +4,7 @@ The packages are no dependencies of rlkit. From the repository:
 
     uv run --with-requirements scripts/survey.txt python scripts/survey.py
 
-Each environment trains 2,000 frames with PPO, and with SAC or DQN where its actions fit, each in a process of its own.
+Each environment trains 2,000 frames with PPO, and with SAC or DQN where its actions fit, each in a separate process.
 What is refused is told in rlkit's own words. Results are kept in docs/benchmarks/environments.json; `--table` writes
 the table from them without training. Takes about ten minutes on two cores.
 """
@@ -91,7 +91,7 @@ def train(words: Sequence[str]) -> dict[str, Any]:
 
 
 def in_process(words: Sequence[str]) -> dict[str, Any]:
-    """The same in a process of its own, which may die or hang."""
+    """The same in a separate process, which may die or hang."""
     reader, writer = multiprocessing.Pipe(duplex=False)
 
     def child() -> None:

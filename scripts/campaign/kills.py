@@ -84,7 +84,7 @@ def run(kills: int, folder: Path, seed: int) -> Outcome:
 
 
 def kill_case(overrides: list[str], kills: int, folder: Path, rng: random.Random) -> tuple[str | None, int]:
-    """What differs after so many kills, and how many landed before the run was complete."""
+    """What differs after the kills, and how many of them landed before the run was complete."""
     words = [*QUICK, *overrides]
     (folder / "whole").mkdir(parents=True)
     began = time.monotonic()

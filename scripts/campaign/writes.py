@@ -26,7 +26,7 @@ SEARCH = [
 
 
 def run(faults: int, folder: Path, seed: int) -> Outcome:
-    """Let calls of every kind fail, of runs and of searches, each at a place of its own."""
+    """Let calls of every kind fail at random places, of runs and of searches."""
     rng = random.Random(seed)
     outcome = Outcome(
         "writes", "a write that fails (full, read-only or broken disk; open, write, fsync, rename, close)"

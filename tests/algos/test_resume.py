@@ -104,7 +104,7 @@ def test_an_uninterrupted_run_begins_at_learning_starts_whatever_the_batch(tmp_p
 
 @pytest.mark.parametrize("algo", ["dqn", "ppo", "a2c_sil"])
 def test_episodes_that_cannot_be_continued_leave_nothing_behind(algo: str, tmp_path: Path):
-    """An environment with random states of its own: after a resume new episodes begin."""
+    """An environment that draws from an unseeded generator: after a resume new episodes begin."""
     unseeded = ["env=gym", "env.id=tests.envs.chain:Broken-v0", "env.kwargs.how=unseeded", "num_envs=2", "~tuned"]
     net = ["net=gru", "net.width=4"] if algo == "ppo" else ["net.hidden=[8]"]
     given = [f"algo={algo}", *unseeded, *net, *EVERY_ROW]

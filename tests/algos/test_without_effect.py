@@ -14,7 +14,7 @@ IDLE = {
     "algo=td3 env=pendulum algo.noise.theta=0.2": "ornstein_uhlenbeck alone",
     "algo=dqn algo.atoms=11": "algo.distribution=categorical or quantile",
     "algo=dqn algo.distribution=quantile algo.v_max=3": "categorical alone",
-    "algo=rainbow algo.loss=squared": "a loss of its own",
+    "algo=rainbow algo.loss=squared": "another loss",
     "algo=dqn algo.exploration.temperature=2": "boltzmann alone",
     "algo=sarsa algo.exploration.temperature=2": "boltzmann alone",
     "algo=a2c algo.nstep=3": "algo.returns=nstep alone",

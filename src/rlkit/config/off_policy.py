@@ -132,7 +132,7 @@ class DQNConfig(OffPolicyConfig):
         if self.distribution == "none":
             idle(self, "algo.distribution=categorical or quantile have them", "atoms")
         else:
-            idle(self, f"algo.distribution={self.distribution} has a loss of its own", "loss")
+            idle(self, f"algo.distribution={self.distribution} has another loss", "loss")
         if self.distribution != "categorical":
             idle(self, "algo.distribution=categorical alone has them", "v_min", "v_max")
 

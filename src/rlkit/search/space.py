@@ -131,7 +131,7 @@ def _check_key(entry: str, override: Override) -> None:
     key = override.get_key_element().lstrip("+~")
     if key in SEEDS:
         raise ConfigError(
-            f"{entry}: a search takes tuning seeds of its own (1000 and up), so that tables stay untouched\n"
+            f"{entry}: a search uses tuning seeds (1000 and up), so that tables stay untouched\n"
             "  how many of them a trial has: search.seeds=3"
         )
     if not override.is_sweep_override():
