@@ -134,6 +134,7 @@ def survey(only: str) -> list[dict[str, Any]]:
                 in_process([f"algo={other}", "num_envs=1", "algo.learning_starts=500", *base]) if other else None
             )
         rows.append(row)
+        store([row])  # what is done stays, also where the survey is stopped
         print(env_id, *options, {k: v for k, v in row.items() if isinstance(v, dict)}, flush=True)
     return rows
 
@@ -182,6 +183,16 @@ def told(outcome: dict[str, Any]) -> str:
     return f"{outcome['outcome']}: {first[:160]}"
 
 
+def store(rows: Sequence[dict[str, Any]]) -> None:
+    """Put results into the stored ones, in place of those of the same environments, and write the table."""
+    stored = json.loads(RESULTS.read_text(encoding="utf-8"))["environments"] if RESULTS.exists() else []
+    found = {(row["id"], tuple(row["options"])): row for row in [*stored, *rows]}
+    known = [found[key] for _, _, env_id, options in ENVIRONMENTS if (key := (env_id, tuple(options))) in found]
+    record = {"frames": FRAMES, "date": time.strftime("%Y-%m-%d"), "environments": known}
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_table(known)
+
+
 def write_table(rows: Sequence[dict[str, Any]]) -> None:
     """Put the table into the page, in place of the one before."""
     text = PAGE.read_text(encoding="utf-8")
@@ -202,12 +213,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RLKIT_RUNS"] = folder
         rows = survey(given.only)
-    stored = json.loads(RESULTS.read_text(encoding="utf-8"))["environments"] if given.only else []
-    found = {(row["id"], tuple(row["options"])): row for row in [*stored, *rows]}
-    rows = [found[key] for _, _, env_id, options in ENVIRONMENTS if (key := (env_id, tuple(options))) in found]
-    record = {"frames": FRAMES, "date": time.strftime("%Y-%m-%d"), "environments": rows}
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    write_table(rows)
     faults = [
         row["id"] for row in rows for key in ("ppo", "dqn", "sac") if (row.get(key) or {}).get("outcome") == "fault"
     ]
