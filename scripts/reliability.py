@@ -16,7 +16,9 @@ import os
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,12 +73,28 @@ def write(outcome: Outcome, seed: int) -> None:
     PAGE.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
+def attacked(part: str, count: int, folder: Path, seed: int, jobs: int) -> Outcome:
+    """Run a part, its attacks shared among processes; each has another seed."""
+    run = import_module(f"campaign.{part}").run
+    if jobs == 1:
+        return run(count, folder / "work", seed)
+    with ProcessPoolExecutor(jobs, mp_context=get_context("fork")) as pool:
+        shares = [count * (job + 1) // jobs - count * job // jobs for job in range(jobs)]
+        waiting = [pool.submit(run, n, folder / f"work{job}", seed + 1000 * job) for job, n in enumerate(shares)]
+        first, *others = [one.result() for one in waiting]
+    for other in others:
+        first.tried, first.held = first.tried + other.tried, first.held + other.held
+        first.broke, first.seconds = first.broke + other.broke, max(first.seconds, other.seconds)
+    return first
+
+
 def main() -> None:
     """Run the parts that are asked for; the exit status is 1 where anything broke."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[*WHOLE, []], help="only these parts")
     parser.add_argument("--short", action="store_true", help="a sample of each part; nothing is written")
     parser.add_argument("--scale", type=float, default=1.0, help="more or fewer attacks, as a factor")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share the attacks of a part (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="of the random choices (default: 0)")
     given = parser.parse_args()
     sizes = SHORT if given.short else WHOLE
@@ -87,7 +105,7 @@ def main() -> None:
             os.environ["RLKIT_RUNS"] = folder
             os.chdir(folder)
             count = max(1, round(sizes[part] * given.scale))
-            outcome = import_module(f"campaign.{part}").run(count, Path(folder) / "work", given.seed)
+            outcome = attacked(part, count, Path(folder), given.seed, given.jobs)
             os.chdir(ROOT)
         outcomes.append(outcome)
         print(f"{part}: {outcome.held} of {outcome.tried} held, {outcome.seconds:.0f} s", flush=True)
