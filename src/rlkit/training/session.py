@@ -227,15 +227,20 @@ class Session:
                 )
             logger.info("seed {}: continuing from {:,} frames", seed, self.frames)
         keep = None if newest is None else self.frames
-        self.metrics_file = JsonLines(folder.metrics, keep_until=keep)
-        self.eval_file = JsonLines(folder.eval, keep_until=keep)
-        self.timing_file = JsonLines(folder.timing, keep_until=keep)
+        self.metrics_file = self._rows(folder.metrics, keep)
+        self.eval_file = self._rows(folder.eval, keep)
+        self.timing_file = self._rows(folder.timing, keep)
         self.events = EventLog(folder.path, resumed_at=keep)
-        for file in (self.metrics_file, self.eval_file, self.timing_file, self.events):
-            opened.callback(file.close)
+        opened.callback(self.events.close)
         if newest is None:
             self._save()  # so that whatever happens there is one to go back to
         self.startup_seconds = time.perf_counter() - started  # until the random baseline is there
+
+    def _rows(self, path: Path, keep: int | None) -> JsonLines:
+        """A file of rows, which is closed with the session."""
+        file = JsonLines(path, keep_until=keep)
+        self.opened.callback(file.close)
+        return file
 
     def run(self) -> dict[str, Any]:
         """The loop; then the final score and `result.json`."""
