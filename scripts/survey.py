@@ -153,11 +153,11 @@ def off_policy(base: Sequence[str]) -> str:
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The results as Markdown: a line for each environment, grouped by package."""
-    trained = sum(row["ppo"]["outcome"] == "trained" for row in rows)
+    trained, refused = (sum(row["ppo"]["outcome"] == how for row in rows) for how in ("trained", "refused"))
     packages = sorted({row["package"] for row in rows})
     lines = [
         f"{len(rows)} environments of {len(packages)} packages, {FRAMES:,} frames each: {trained} train, "
-        f"{len(rows) - trained} are refused in words.",
+        f"{refused} are refused in words, {len(rows) - trained - refused} end in a fault.",
         "",
         "| package | environment | options | PPO | DQN or SAC |",
         "|---|---|---|---|---|",
