@@ -22,7 +22,7 @@ from rlkit.search.launch import Job, Starter, failure_of, submit_array
 from rlkit.search.sweep import share_gpus
 from rlkit.search.table import shown
 from rlkit.training.interrupt import Interrupts
-from rlkit.training.jobs import note_plan, notes, varied
+from rlkit.training.jobs import CANCELLED, note_plan, notes, varied
 
 if TYPE_CHECKING:
     from hydra.plugins.launcher import Launcher
@@ -160,9 +160,7 @@ class Sweep:
         over = [number for number, job in self.running.items() if job.done()]
         for number in over:
             job = self.running.pop(number)
-            state = self._state(number)
-            silent = SweepError("it was stopped" if state == "stopped" else "its process was killed")
-            self.ended(number, job.error() if job.answered() else silent)
+            self.ended(number, job.error() if job.answered() else SweepError(self._silence(number)))
             self.say(f"job {number}: {self._how(number)} ({self.name(number)})")
         return over
 
@@ -180,7 +178,15 @@ class Sweep:
         run = self._run(number)
         return str(read_json(run.run)["status"]) if run is not None and run.run.exists() else ""
 
+    def _silence(self, number: int) -> str:
+        """Why a job ended that has returned neither a score nor an error."""
+        if self._run(number) is None:
+            return CANCELLED
+        return "it was stopped" if self._state(number) == "stopped" else "its process was killed"
+
     def _how(self, number: int) -> str:
+        if number in self.failed and str(self.failed[number]) == CANCELLED:
+            return "never begun"
         if (run := self._run(number)) is None or number in self.failed:
             return "failed"
         frames, score = status.reached(run)

@@ -19,7 +19,7 @@ from rlkit.search import failures
 from rlkit.search import study as record
 from rlkit.search.study import SWEEP, SweepFolder
 from rlkit.search.table import number, short, shown, state
-from rlkit.training.jobs import JOBS, LIST, SUBMITTED, noted_plan, notes, submitted, varied
+from rlkit.training.jobs import CANCELLED, JOBS, LIST, SUBMITTED, noted_plan, notes, submitted, varied
 
 WAITING = {None: "never begun", "pending": "queued", "unknown": "unknown"}
 """What a job is that has noted nothing yet, by its state in SLURM; in any other it is starting."""
@@ -111,7 +111,7 @@ def _of_sweep(folder: Path) -> list[Standing]:
         slurm = waiting.get(job)
         word = "never begun" if slurm is None else WAITING.get(cluster.get(slurm), "starting")
         if job in failed:
-            word = "failed"
+            word = "never begun" if failed[job] == CANCELLED else "failed"
         place = folder if slurm is None else folder / SUBMITTED / slurm
         why = failed.get(job, "")
         found.append(Standing(job, word, _named(slurm, cluster), 0, None, place, overrides.get(job, ""), why))

@@ -15,6 +15,9 @@ JOBS, LIST = ".jobs", "jobs.json"
 SUBMITTED = ".submitit"
 """Where submitit keeps a folder for each job that it has submitted (conf/hydra/launcher/slurm.yaml)."""
 
+CANCELLED = "it was cancelled or killed before it began"
+"""Why a job has neither a run nor an error."""
+
 
 def run_of_job(sweep: Path, number: int, create: Callable[[], RunFolder]) -> RunFolder:
     """The run folder of a job: the one that it had before it was queued again, else a new one, which is noted.
