@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rlkit.api import evaluate, train
+    from rlkit.config.algorithms import extend
     from rlkit.config.schema import compose
-    from rlkit.extending import extend
     from rlkit.legacy.convert import convert
     from rlkit.training.agent import load
 
@@ -26,7 +26,7 @@ _HOMES = {
     "compose": "rlkit.config.schema",
     "convert": "rlkit.legacy.convert",
     "evaluate": "rlkit.api",
-    "extend": "rlkit.extending",
+    "extend": "rlkit.config.algorithms",
     "load": "rlkit.training.agent",
     "train": "rlkit.api",
 }

@@ -120,18 +120,15 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Update:
-    """What one `update` reports: metrics, and new priorities `[B]` where the memory wants them.
+    """What one `update` reports: metrics, and the rows' new priorities `[B]` for a prioritised memory.
 
-    Metrics may be a function: it is called where a row is written, before the next update.
+    Either may be a function, which is called before the next update, and only where a row is written or a memory has
+    priorities.
     """
 
     metrics: Metrics | Callable[[], Metrics] = field(default_factory=dict)
-    priority: Tensor | None = None
+    priority: Callable[[], Tensor] | None = None
 
     def report(self) -> Metrics:
-        """The metrics themselves."""
+        """The metrics."""
         return self.metrics() if callable(self.metrics) else self.metrics
-
-
-Back: TypeAlias = "Callable[..., Any]"
-"""A backward pass; `nets/build.py` says what it takes."""

@@ -8,8 +8,7 @@ import torch
 from gymnasium import Space
 
 from rlkit import compose, seeding
-from rlkit.algos.base import Setting
-from rlkit.algos.table import build
+from rlkit.algos.base import Setting, build
 from rlkit.config.algo import AlgoConfig
 from rlkit.config.net import MLPConfig, NetConfig
 from rlkit.config.schema import SCHEMAS

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rlkit.algos.estimates import advantages
 from rlkit.algos.policy_gradient import PolicyGradient
-from rlkit.maths import losses
+from rlkit.maths.losses import a2c_loss
 from rlkit.types import Batch, Rollout, Update
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ class A2C(PolicyGradient):
     def prepare(self, rollout: Rollout) -> Rollout:
         """Set the schedules for this rollout; add `advantage` and `target`, each `[T, N]`."""
         cfg = self.cfg
-        self.follow_schedules(rollout.frames)
+        self.set_schedules(rollout.frames)
         value, next_value = self.values(rollout)
         advantage = advantages(
             rollout, value, next_value, returns=cfg.returns, gamma=cfg.gamma, lam=cfg.gae_lambda, n=cfg.nstep
         )
-        self.settle(rollout, value, advantage)
+        self.add_targets(rollout, value, advantage)
         return rollout
 
     def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
@@ -49,11 +49,8 @@ class A2C(PolicyGradient):
         return self.minibatches(memory, memory.rows, FIELDS)
 
     def update(self, batch: Batch) -> Update:
-        """One step on actor and critic."""
-        cfg = self.cfg
-        c = losses.A2CCoefficients(cfg.vf_coef, self.ent_coef)
-        policy, value, back = self.tape(batch)
-        head = losses.a2c_head(self.dist, policy, value, batch, c)
-        back(head.d_policy, head.d_value)
-        self.optim.step()
-        return Update({**self.rollout_metrics, **head.stats, "grad_norm": self.optim.grad_norm})
+        """One step along the policy gradient (section 4.3), on actor and critic."""
+        policy, value = self.outputs(batch)
+        loss = a2c_loss(policy, value, batch, dist=self.dist, vf_coef=self.cfg.vf_coef, ent_coef=self.ent_coef)
+        self.optim.step(loss)
+        return self.report(loss)

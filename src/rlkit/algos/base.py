@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gymnasium.spaces import Discrete
+
+from rlkit.config.algorithms import row_of
+from rlkit.nets.network import Network
 from rlkit.types import Action, Batch, EnvSpec, Rollout, State, Update
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
+    from gymnasium import Space
 
     from rlkit.config.algo import AlgoConfig
     from rlkit.config.net import NetConfig
+    from rlkit.nets.build import Output
     from rlkit.types import Array
 
 
@@ -29,6 +37,16 @@ class Setting:
     device: torch.device
     init: torch.Generator
     acting: np.random.Generator
+
+    @property
+    def action_size(self) -> int:
+        """The dimensions of a Box of actions, or the number of Discrete ones."""
+        space = self.spec.action
+        return int(space.n) if isinstance(space, Discrete) else math.prod(space.shape or ())
+
+    def network(self, outputs: Mapping[str, Output], inputs: Space[Any] | None = None, stack: bool = False) -> Network:
+        """Networks over the observation, or over another space; see `Network`."""
+        return Network(outputs, inputs or self.spec.observation, self.init, self.device, stack)
 
 
 class Algorithm(ABC):
@@ -84,7 +102,7 @@ class Algorithm(ABC):
 
     @abstractmethod
     def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
-        """Take up the weights of `weights`."""
+        """Restore the weights that `weights` gave."""
 
     @abstractmethod
     def state_dict(self) -> State:
@@ -92,4 +110,13 @@ class Algorithm(ABC):
 
     @abstractmethod
     def load_state_dict(self, state: State) -> None:
-        """Take up the state of `state_dict`."""
+        """Restore the state that `state_dict` gave."""
+
+
+def build(cfg: AlgoConfig, setting: Setting) -> Algorithm:
+    """The algorithm of a config, for the environment's actions; its module is imported here."""
+    paths = row_of(cfg).path
+    path = paths if isinstance(paths, str) else paths[type(setting.spec.action).__name__]
+    module, _, name = path.rpartition(".")
+    algorithm: Algorithm = getattr(import_module(module), name)(cfg, setting)
+    return algorithm

@@ -10,7 +10,7 @@ from rlkit.maths.returns import gae, n_step
 from rlkit.maths.running import RunningMoments
 
 if TYPE_CHECKING:
-    from rlkit.nets.actor_critic import ActorCritic
+    from rlkit.nets.network import Network
     from rlkit.types import Array, Floats, Rollout, State
 
 
@@ -54,11 +54,11 @@ class ValueTransform:
         return self.moments.state_dict()
 
     def load_state_dict(self, state: State) -> None:
-        """Take up the statistics of `state_dict`."""
+        """Restore the statistics of `state_dict`."""
         self.moments.load_state_dict(state)
 
 
-def values_along(net: ActorCritic, rollout: Rollout) -> tuple[Floats, Floats]:
+def values_along(net: Network, rollout: Rollout) -> tuple[Floats, Floats]:
     """The critic's output at the states and at their true successors, each `[T, N]`, in one pass.
 
     The pass covers every state of the rollout whose value did not come with acting, its end, and the last states of
@@ -72,9 +72,9 @@ def values_along(net: ActorCritic, rollout: Rollout) -> tuple[Floats, Floats]:
 
     obs = rows(rollout.obs, rollout.cut_obs)
     if rollout.state is None or rollout.cut_state is None:
-        values = net.value(obs)
+        values = net.infer(obs, 1)
     else:
-        values = net.advance(obs, rows(rollout.state, rollout.cut_state))[1]
+        (_, values), _ = net.advance(obs, rows(rollout.state, rollout.cut_state))
     passed = (rollout.steps + 1 - begin) * N
     along, at_cuts = values[:passed].reshape(-1, N), values[passed:]
     if acted is not None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+
 from rlkit.algos.base import Algorithm, Setting
 from rlkit.maths.schedules import scheduled
 from rlkit.nets import optim
@@ -12,16 +15,16 @@ from rlkit.nets.network import Network
 from rlkit.types import Batch, Rollout, State
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
     from rlkit.config.off_policy import OffPolicyConfig
     from rlkit.memory.replay import ReplayMemory
 
 
 class OffPolicy(Algorithm):
-    """Owes `gradient_steps` updates for every `train_every_frames` frames after `learning_starts`.
+    """Performs `gradient_steps` updates for every `train_every_frames` frames after `learning_starts`.
 
-    A subclass fills `networks` (what is learnt), `targets` (what follows) and `optims`, by name.
+    A subclass fills `networks` (what is learnt), `targets` (their target networks) and `optims`, by name.
     """
 
     cfg: OffPolicyConfig
@@ -40,13 +43,8 @@ class OffPolicy(Algorithm):
 
     def optimizer(self, network: Network) -> optim.Optimizer:
         """The optimiser that the config asks for, on one network."""
-        return optim.build(
-            self.cfg.optimizer,
-            network.flat,
-            learning_rate=self.cfg.learning_rate,
-            max_grad_norm=self.cfg.max_grad_norm,
-            views=network.views,
-        )
+        cfg = self.cfg
+        return optim.build(cfg.optimizer, network, learning_rate=cfg.learning_rate, max_grad_norm=cfg.max_grad_norm)
 
     @property
     def rollout_steps(self) -> int:
@@ -94,11 +92,16 @@ class OffPolicy(Algorithm):
         """Batches for the next updates: at least one, at most as many as are owed."""
         return [memory.sample(int(self.cfg.batch_size), gamma=self.cfg.gamma, n_step=int(self.cfg.n_step))]
 
-    def follow(self, updates: int) -> None:
-        """Move the target networks, where the number of updates so far says so."""
+    def update_targets(self, updates: int) -> None:
+        """Move the target networks towards the networks, after every `target_update_every` of the updates counted."""
         if updates % int(self.cfg.target_update_every) == 0:
             for name, target in self.targets.items():
-                target.follow(self.networks[name], self.cfg.tau)
+                target.move_towards(self.networks[name], self.cfg.tau)
+
+    def normal(self, rows: int, width: int) -> Tensor:
+        """Standard normal noise `[rows, width]`, from the stream of the actions."""
+        noise = torch.from_numpy(self.rng.standard_normal((rows, width), np.float32))
+        return noise.to(next(iter(self.networks.values())).device)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """See `Algorithm`."""

@@ -15,8 +15,8 @@ from rlkit.maths.running import RunningRange
 from rlkit.maths.schedules import scheduled
 from rlkit.maths.spaces import for_space
 from rlkit.nets import optim
-from rlkit.nets.actor_critic import ActorCritic
-from rlkit.types import Action, Back, Batch, Rollout, State
+from rlkit.nets.build import Output
+from rlkit.types import Action, Batch, Rollout, State, Update
 
 if TYPE_CHECKING:
     import torch
@@ -24,11 +24,9 @@ if TYPE_CHECKING:
 
     from rlkit.config.algo import PolicyGradientConfig
     from rlkit.config.learning import ScheduleConfig
+    from rlkit.maths.loss import Loss
     from rlkit.memory.rollout import RolloutMemory
     from rlkit.types import Array, Floats
-
-SEQUENCE = ("state", "boundary", "rows")
-"""Fields of a batch of sequences, for recurrent networks."""
 
 
 class PolicyGradient(Algorithm):
@@ -46,20 +44,21 @@ class PolicyGradient(Algorithm):
             log_std_init=cfg.log_std_init,
             state_dependent_std=cfg.state_dependent_std,
         )
-        self.net = ActorCritic(
-            setting.net,
-            setting.critic_net,
-            observation=setting.spec.observation,
-            dist=self.dist,
-            generator=setting.init,
-            device=setting.device,
+        critic_net = setting.critic_net or setting.net
+        self.net = setting.network(
+            {
+                "actor": Output(
+                    setting.net,
+                    (self.dist.outputs + self.dist.free,),
+                    setting.net.policy_gain,
+                    free=self.dist.free,
+                    free_init=self.dist.free_init,
+                ),
+                "critic": Output(critic_net, (), critic_net.value_gain),
+            }
         )
         self.optim = optim.build(
-            cfg.optimizer,
-            self.net.flat,
-            learning_rate=cfg.learning_rate,
-            max_grad_norm=cfg.max_grad_norm,
-            views=self.net.views,
+            cfg.optimizer, self.net, learning_rate=cfg.learning_rate, max_grad_norm=cfg.max_grad_norm
         )
         nets = (setting.net, setting.critic_net)
         self.sequence_length = next((int(n.sequence_length) for n in nets if isinstance(n, RecurrentConfig)), 0)
@@ -75,23 +74,24 @@ class PolicyGradient(Algorithm):
         """
         value: Floats | None
         if self.net.state_size:
-            before = np.zeros((len(obs), self.net.state_size), np.float32) if state is None else state
-            params, value, state = self.net.advance(obs, before)
+            (params, value), state = self.net.advance(obs, state)
+        elif self.net.shared:
+            params, value = self.net.infer_all(obs)
         else:
-            params, value = self.net.act(obs)
+            params, value = self.net.infer(obs), None
         if not explore:
             return Action(self.dist.mode(params), state=state)
         extra = {"params": params} if value is None else {"params": params, "critic": value}
         return Action(self.dist.sample(params, self.rng), extra, state)
 
-    def follow(self, name: str, schedule: ScheduleConfig, frames: int) -> float:
-        """The scheduled value of a key of the config, for the updates of a rollout that began at `frames`."""
+    def scheduled(self, name: str, schedule: ScheduleConfig, frames: int) -> float:
+        """The value of a key of the config at `frames`, by its schedule."""
         return scheduled(getattr(self.cfg, name), schedule, frames, self.total_frames)
 
-    def follow_schedules(self, frames: int) -> None:
-        """Set the learning rate and the entropy coefficient."""
-        self.optim.learning_rate = self.follow("learning_rate", self.cfg.learning_rate_schedule, frames)
-        self.ent_coef = self.follow("ent_coef", self.cfg.ent_coef_schedule, frames)
+    def set_schedules(self, frames: int) -> None:
+        """Set the learning rate and the entropy coefficient for the updates of a rollout that began at `frames`."""
+        self.optim.learning_rate = self.scheduled("learning_rate", self.cfg.learning_rate_schedule, frames)
+        self.ent_coef = self.scheduled("ent_coef", self.cfg.ent_coef_schedule, frames)
         self.rollout_metrics = {"learning_rate": self.optim.learning_rate}
         if self.cfg.ent_coef_schedule.kind != "constant":
             self.rollout_metrics["ent_coef"] = self.ent_coef
@@ -106,8 +106,8 @@ class PolicyGradient(Algorithm):
         rollout.fields.update(value=output, next_value=next_value)
         return value, next_value
 
-    def settle(self, rollout: Rollout, value: Floats, advantage: Floats) -> None:
-        """Add `advantage`, and `target` as the critic should give it, each `[T, N]`."""
+    def add_targets(self, rollout: Rollout, value: Floats, advantage: Floats) -> None:
+        """Add the fields `advantage`, and `target` in units of the critic's output, each `[T, N]`."""
         target = advantage + value
         valid = rollout.fields.get("valid", np.ones_like(rollout.fields["boundary"]))
         self.rollout_metrics["explained_variance"] = losses.explained_variance(value[valid], target[valid])
@@ -124,9 +124,15 @@ class PolicyGradient(Algorithm):
             return memory.sequences(size, self.sequence_length, fields, standard)
         return memory.minibatches(size, fields, standard)
 
-    def tape(self, batch: Batch) -> tuple[Tensor, Tensor, Back]:
-        """The networks' outputs on a batch; see `ActorCritic.tape`."""
-        return self.net.tape(batch.obs, **{name: batch.fields[name] for name in SEQUENCE if name in batch.fields})
+    def outputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The policy's parameters `[B, P]` and the critic's output `[B]` on a batch, differentiable."""
+        if self.net.state_size:
+            return self.net.sequence(batch.obs, batch.state, batch.boundary, batch.rows)[0]  # type: ignore[no-any-return]
+        return self.net(batch.obs)  # type: ignore[no-any-return]
+
+    def report(self, loss: Loss) -> Update:
+        """What an update reports after its step: the schedules, the statistics of the loss, and the gradient's norm."""
+        return Update(lambda: {**self.rollout_metrics, **loss.stats, "grad_norm": self.optim.grad_norm})
 
     def weights(self) -> dict[str, torch.Tensor]:
         """See `Algorithm`."""

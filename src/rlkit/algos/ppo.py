@@ -30,7 +30,7 @@ but for the values of a trunk that policy and value share, which come with actin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -38,7 +38,7 @@ import torch
 from rlkit.algos.base import Setting
 from rlkit.algos.estimates import advantages
 from rlkit.algos.policy_gradient import PolicyGradient
-from rlkit.maths import losses
+from rlkit.maths.losses import ppo_loss
 from rlkit.types import Batch, Rollout, Update
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ class PPO(PolicyGradient):
     def __init__(self, cfg: PPOConfig, setting: Setting) -> None:
         super().__init__(cfg, setting)
         self.clip_coef = cfg.clip_coef
-        self.last_of_rollout = False
         self.kl_exceeded = False
 
     @property
@@ -68,50 +67,43 @@ class PPO(PolicyGradient):
     def prepare(self, rollout: Rollout) -> Rollout:
         """Set the schedules for this rollout; add `log_prob`, `value`, `advantage` and `target`, each `[T, N]`."""
         cfg, fields = self.cfg, rollout.fields
-        self.follow_schedules(rollout.frames)
-        self.clip_coef = self.follow("clip_coef", cfg.clip_coef_schedule, rollout.frames)
+        self.set_schedules(rollout.frames)
+        self.clip_coef = self.scheduled("clip_coef", cfg.clip_coef_schedule, rollout.frames)
         self.rollout_metrics["clip_coef"] = self.clip_coef
         value, next_value = self.values(rollout)
         advantage = advantages(rollout, value, next_value, returns="gae", gamma=cfg.gamma, lam=cfg.gae_lambda, n=1)
-        self.settle(rollout, value, advantage)
+        self.add_targets(rollout, value, advantage)
         log_prob = self.dist.log_prob(torch.from_numpy(fields["params"]), torch.from_numpy(fields["action"])).numpy()
         fields["log_prob"] = log_prob
         return rollout
 
     def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
-        """Epochs of shuffled minibatches, ended by `target_kl`."""
+        """Epochs of shuffled minibatches, ended early by `target_kl`."""
         self.kl_exceeded = False
         size = int(self.cfg.minibatch_size)
-        whole = list(self.minibatches(memory, size, FIELDS)) if size >= memory.rows else None  # alike in every epoch
-        for epoch in range(self.cfg.epochs):
-            for batch, last in flagged(whole or self.minibatches(memory, size, FIELDS)):
+        whole = list(self.minibatches(memory, size, FIELDS)) if size >= memory.rows else None  # the same in every epoch
+        for _ in range(self.cfg.epochs):
+            for batch in whole or self.minibatches(memory, size, FIELDS):
                 if self.kl_exceeded:
                     return
-                self.last_of_rollout = last and epoch == self.cfg.epochs - 1
                 yield batch
 
     def update(self, batch: Batch) -> Update:
-        """One minibatch; statistics are computed in a rollout's last, and where `target_kl` needs them."""
+        """One step along the gradient of the clipped surrogate objective (eq. 7 and 9) on a minibatch."""
         cfg = self.cfg
-        c = losses.PPOCoefficients(self.clip_coef, cfg.vf_coef, self.ent_coef, cfg.clip_value)
-        policy, value, back = self.tape(batch)
-        watched = cfg.target_kl is not None
-        head = losses.ppo_head(self.dist, policy, value, batch, c, stats=self.last_of_rollout or watched)
-        if cfg.target_kl is not None and head.stats["approx_kl"] > 1.5 * cfg.target_kl:
+        policy, value = self.outputs(batch)
+        loss = ppo_loss(
+            policy,
+            value,
+            batch,
+            dist=self.dist,
+            clip_coef=self.clip_coef,
+            vf_coef=cfg.vf_coef,
+            ent_coef=self.ent_coef,
+            clip_value=cfg.clip_value,
+        )
+        if cfg.target_kl is not None and loss.stats["approx_kl"] > 1.5 * cfg.target_kl:
             self.kl_exceeded = True  # before the step: the policy stays where it is
-            return Update({**self.rollout_metrics, **head.stats})
-        back(head.d_policy, head.d_value)
-        self.optim.step()
-        if not head.stats:
-            return Update()
-        return Update({**self.rollout_metrics, **head.stats, "grad_norm": self.optim.grad_norm})
-
-
-def flagged(batches: Iterable[Batch]) -> Iterator[tuple[Batch, bool]]:
-    """Each of at least one batch, and whether it is the last."""
-    ahead = iter(batches)
-    batch = next(ahead)
-    for following in ahead:
-        yield batch, False
-        batch = following
-    yield batch, True
+            return Update({**self.rollout_metrics, **loss.stats})
+        self.optim.step(loss)
+        return self.report(loss)

@@ -15,7 +15,7 @@ import numpy as np
 
 from rlkit.algos.base import Setting
 from rlkit.algos.policy_gradient import PolicyGradient
-from rlkit.maths import losses
+from rlkit.maths.losses import a2c_loss
 from rlkit.maths.returns import gae
 from rlkit.types import Batch, Rollout, Update
 
@@ -44,7 +44,7 @@ class Reinforce(PolicyGradient):
     def prepare(self, rollout: Rollout) -> Rollout:
         """Set the schedules for this rollout; add `advantage` and `target`, each `[T, N]`."""
         cfg, fields = self.cfg, rollout.fields
-        self.follow_schedules(rollout.frames)
+        self.set_schedules(rollout.frames)
         value = next_value = np.zeros_like(fields["reward"])
         if self.has_value:
             value, next_value = self.values(rollout)
@@ -52,7 +52,7 @@ class Reinforce(PolicyGradient):
         advantage = gae(fields["reward"], value, next_value, *signals, gamma=cfg.gamma, lam=1.0)
         if cfg.baseline == "mean":
             advantage = advantage - advantage[fields["valid"]].mean()
-        self.settle(rollout, value, advantage)
+        self.add_targets(rollout, value, advantage)
         if not self.has_value:
             del self.rollout_metrics["explained_variance"]
         return rollout
@@ -62,13 +62,12 @@ class Reinforce(PolicyGradient):
         return self.minibatches(memory, memory.rows, FIELDS)
 
     def update(self, batch: Batch) -> Update:
-        """One step on the policy, and on the value where it is the baseline."""
-        cfg = self.cfg
-        vf = cfg.vf_coef if self.has_value else 0.0
-        c = losses.A2CCoefficients(vf, self.ent_coef)
-        policy, value, back = self.tape(batch)
-        head = losses.a2c_head(self.dist, policy, value, batch, c)
-        back(head.d_policy, head.d_value)
-        self.optim.step()
-        stats = {name: s for name, s in head.stats.items() if self.has_value or name != "value_loss"}
-        return Update({**self.rollout_metrics, **stats, "grad_norm": self.optim.grad_norm})
+        """One step along the policy gradient, on the policy, and on the value where it is the baseline."""
+        vf_coef = self.cfg.vf_coef if self.has_value else 0.0
+        policy, value = self.outputs(batch)
+        loss = a2c_loss(policy, value, batch, dist=self.dist, vf_coef=vf_coef, ent_coef=self.ent_coef)
+        self.optim.step(loss)
+        report = self.report(loss)
+        if self.has_value:
+            return report
+        return Update(lambda: {name: x for name, x in report.report().items() if name != "value_loss"})

@@ -11,22 +11,21 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from rlkit.algos.base import Algorithm, Setting
-from rlkit.algos.dqn import choices
-from rlkit.maths import q_learning
 from rlkit.maths.exploration import explore_values, policy_over
+from rlkit.maths.q_learning import td_loss
 from rlkit.maths.schedules import scheduled
 from rlkit.nets import optim
 from rlkit.nets.build import Output
-from rlkit.nets.network import Network
 from rlkit.types import Action, Batch, Rollout, State, Update
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from rlkit.config.off_policy import SARSAConfig
     from rlkit.memory.rollout import RolloutMemory
-    from rlkit.types import Array
+    from rlkit.types import Array, Metrics
 
 FIELDS = ("obs", "action", "target")
 """What an update reads of a rollout."""
@@ -39,14 +38,10 @@ class SARSA(Algorithm):
         super().__init__(cfg, setting)
         self.cfg = cfg
         self.total_frames = setting.total_frames
-        outputs = {"q": Output(choices(setting), setting.net.value_gain)}
-        self.q = Network(setting.net, outputs, setting.spec.observation, setting.init, setting.device)
+        output = Output(setting.net, (setting.action_size,), setting.net.value_gain)
+        self.q = setting.network({"q": output})
         self.optim = optim.build(
-            cfg.optimizer,
-            self.q.flat,
-            learning_rate=cfg.learning_rate,
-            max_grad_norm=cfg.max_grad_norm,
-            views=self.q.views,
+            cfg.optimizer, self.q, learning_rate=cfg.learning_rate, max_grad_norm=cfg.max_grad_norm
         )
 
     @property
@@ -56,7 +51,7 @@ class SARSA(Algorithm):
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
         """The best action, or one that is tried out."""
-        self.q.stir(self.rng if explore else None)
+        self.q.resample_noise(self.rng if explore else None)
         q = self.q.infer(obs)
         if explore:
             return Action(explore_values(q, self.cfg.exploration, frames, self.total_frames, self.rng))
@@ -89,27 +84,25 @@ class SARSA(Algorithm):
 
     def update(self, batch: Batch) -> Update:
         """One step towards the targets."""
-        rows = torch.arange(len(batch), device=self.q.device)
-        (q,), back = self.q.tape(batch.obs)
-        loss, d_value, _ = q_learning.td_error(q[rows, batch.action], batch.target, self.cfg.loss == "huber")
-        d_q = torch.zeros_like(q)
-        d_q[rows, batch.action] = d_value / len(rows)
-        back([d_q])
-        self.optim.step()
-        return Update(
-            {
-                "loss": loss.mean(),
-                "q": q.max(-1).values.mean(),
+        (q,) = self.q(batch.obs)
+        loss = td_loss(q, batch.action, batch.target, huber=self.cfg.loss == "huber")
+        self.optim.step(loss)
+
+        def metrics() -> Metrics:
+            return {
+                "loss": loss.value,
+                "q": q.detach().max(-1).values.mean(),
                 "grad_norm": self.optim.grad_norm,
                 "learning_rate": self.optim.learning_rate,
             }
-        )
 
-    def weights(self) -> dict[str, torch.Tensor]:
+        return Update(metrics)
+
+    def weights(self) -> dict[str, Tensor]:
         """See `Algorithm`."""
         return self.q.state_dict()
 
-    def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
         """See `Algorithm`."""
         self.q.load_state_dict(weights)
 

@@ -29,13 +29,13 @@ from rlkit.algos.a2c import A2C
 from rlkit.algos.base import Algorithm, Setting
 from rlkit.algos.ppo import PPO
 from rlkit.config.algo import A2CSILConfig, PPOSILConfig
-from rlkit.maths import losses
+from rlkit.maths.losses import sil_loss
 from rlkit.memory.episodes import EpisodeMemory
 from rlkit.types import Action, Batch, Rollout, State, Update
 
 if TYPE_CHECKING:
     from rlkit.memory.rollout import RolloutMemory
-    from rlkit.types import Array
+    from rlkit.types import Array, Metrics
 
 
 class SelfImitation(Algorithm):
@@ -52,8 +52,8 @@ class SelfImitation(Algorithm):
             alpha=self.cfg.alpha,
             beta=self.cfg.beta,
         )
-        self.metrics: dict[str, Any] = {}
-        self.updates_left = 0
+        self.base_update = Update()
+        self.base_metrics: Metrics = {}
 
     @property
     def rng(self) -> np.random.Generator:
@@ -75,7 +75,6 @@ class SelfImitation(Algorithm):
 
     def prepare(self, rollout: Rollout) -> Rollout:
         """As the base; the episodes that ended are remembered."""
-        self.metrics = {}
         rollout = self.base.prepare(rollout)
         self.episodes.add(rollout)
         return rollout
@@ -83,30 +82,27 @@ class SelfImitation(Algorithm):
     def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
         """The base's, then `sil.updates` from past episodes, once there are any."""
         yield from self.base.batches(memory)
-        for left in reversed(range(int(self.cfg.updates) if self.episodes.rows else 0)):
-            self.updates_left = left
+        self.base_metrics = self.base_update.report()  # before later steps change the gradient's norm
+        for _ in range(int(self.cfg.updates) if self.episodes.rows else 0):
             arrays = self.episodes.sample(int(self.cfg.batch_size), memory.rng)
             arrays["ret"] = self.base.transform.encode(arrays["ret"])
             fields = {name: torch.from_numpy(x).to(memory.device) for name, x in arrays.items()}
             yield Batch(fields, source="episodes")
 
     def update(self, batch: Batch) -> Update:
-        """The base's, or one step of self-imitation."""
+        """The base's, or one step along the gradient of the self-imitation loss (eq. 1 to 3)."""
         if batch.source != "episodes":
-            update = self.base.update(batch)
-            self.metrics.update(update.report())
-            return update
+            self.base_update = self.base.update(batch)
+            return self.base_update
         base, cfg = self.base, self.cfg
-        policy, value, back = base.net.tape(batch.obs)
-        head = losses.sil_head(
-            base.dist, policy, value, batch, losses.SILCoefficients(cfg.coef, cfg.vf_coef, cfg.clip_advantage)
+        policy, value = base.net(batch.obs)
+        loss = sil_loss(
+            policy, value, batch, dist=base.dist, coef=cfg.coef, vf_coef=cfg.vf_coef, clip=cfg.clip_advantage
         )
-        back(head.d_policy, head.d_value)
-        base.optim.step()
-        self.episodes.priorities.update(batch.index.cpu().numpy(), head.stats.pop("advantage").cpu().numpy())
-        if self.updates_left:
-            return Update()
-        return Update({**self.metrics, **head.stats})
+        base.optim.step(loss)
+        stats = dict(loss.stats)
+        self.episodes.priorities.update(batch.index.cpu().numpy(), stats.pop("advantage").cpu().numpy())
+        return Update({**self.base_metrics, **stats})
 
     def interrupt(self) -> None:
         """See `Algorithm`."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 from rlkit.config.checks import Checked, Flag, Whole
 from rlkit.config.learning import OptimizerConfig, ScheduleConfig
 from rlkit.config.memory import MemoryConfig
-from rlkit.config.net import NetConfig, RecurrentConfig
-from rlkit.errors import ConfigError
+from rlkit.config.net import NetConfig
 
 
 @dataclass(kw_only=True)
@@ -17,25 +16,6 @@ class AlgoConfig(Checked):
     """What every algorithm has."""
 
     prefix = "algo."
-    takes_sequences: ClassVar[bool] = False
-    """Whether recurrent nets can be trained."""
-    takes_noise: ClassVar[bool] = False
-    """Whether it draws the noise of noisy layers."""
-    has_critic: ClassVar[bool] = True
-    """Whether there is a critic, which may have a net of its own."""
-    memories: ClassVar[tuple[str, ...]] = ("rollout",)
-    """Memories that it learns from."""
-    actions: ClassVar[tuple[str, ...]] = ("Discrete", "MultiDiscrete", "MultiBinary", "Box")
-    """Action spaces that it takes."""
-    bounded_actions: ClassVar[bool] = False
-    """Whether it takes a Box only where each dimension has two bounds."""
-    pictures_with_box: ClassVar[bool] = True
-    """Whether it takes pictures together with Box actions."""
-    whole_episodes: ClassVar[bool] = False
-    """Whether it learns from whole episodes alone, which must end."""
-    learns: ClassVar[bool] = True
-    """Whether it makes updates."""
-
     name: str
     gamma: float = 0.99
     """Discount per step, 0 to 1."""
@@ -43,30 +23,12 @@ class AlgoConfig(Checked):
     def __post_init__(self) -> None:
         self.real("gamma", low=0, high=1)
 
-    def fits(self, net: NetConfig, critic_net: NetConfig | None, memory: MemoryConfig) -> None:
-        """Check that the algorithm can learn with these nets and from this memory.
+    def check_fit(self, net: NetConfig, critic_net: NetConfig | None, memory: MemoryConfig) -> None:
+        """Check what only this algorithm asks of networks and memory; `config.algorithms.check_fit` has the rest.
 
         Raises:
-            ConfigError: it cannot, or would leave something unused.
+            ConfigError: it cannot learn with these.
         """
-        if critic_net is not None:
-            if not self.has_critic:
-                raise ConfigError(
-                    f"net@critic_net={critic_net.name}: {self.name} has no critic\n  accepted: critic_net=null"
-                )
-            self.fits(critic_net, None, memory)
-        if net.noisy and not self.takes_noise:
-            raise ConfigError(
-                f"net.noisy=true: {self.name} does not draw that noise\n"
-                "  accepted: false here; true for sarsa, dqn and its variants"
-            )
-        if isinstance(net, RecurrentConfig) and not self.takes_sequences:
-            raise ConfigError(
-                f"net={net.name}: {self.name} learns from single steps, and a recurrent net needs sequences\n"
-                "  accepted: mlp, conv, impala or sequential"
-            )
-        if memory.name not in self.memories:
-            raise ConfigError(f"memory={memory.name} is not for {self.name}\n  accepted: {' or '.join(self.memories)}")
 
     def advice_on_net(self, key: str, sees: str) -> str:
         """What to use as `net` or `net@critic_net`, where another net does not take what is observed.
@@ -108,8 +70,6 @@ def idle(cfg: Checked, why: str, *keys: str) -> None:
 @dataclass(kw_only=True)
 class PolicyGradientConfig(AlgoConfig):
     """What algorithms with a policy, a value and one optimiser have."""
-
-    takes_sequences: ClassVar[bool] = True
 
     learning_rate: float = 3e-4
     """Step size of the optimiser at the first frame."""
@@ -241,8 +201,6 @@ class SILConfig(Checked):
 class A2CSILConfig(A2CConfig):
     """A2C with self-imitation."""
 
-    takes_sequences: ClassVar[bool] = False
-
     name: str = "a2c_sil"
     sil: SILConfig = field(default_factory=SILConfig)
     """The self-imitation part."""
@@ -252,8 +210,6 @@ class A2CSILConfig(A2CConfig):
 class PPOSILConfig(PPOConfig):
     """PPO with self-imitation."""
 
-    takes_sequences: ClassVar[bool] = False
-
     name: str = "ppo_sil"
     sil: SILConfig = field(default_factory=SILConfig)
     """The self-imitation part."""
@@ -262,8 +218,6 @@ class PPOSILConfig(PPOConfig):
 @dataclass(kw_only=True)
 class ReinforceConfig(PolicyGradientConfig):
     """REINFORCE (Williams 1992)."""
-
-    whole_episodes: ClassVar[bool] = True
 
     name: str = "reinforce"
     learning_rate: float = 2e-3
@@ -282,9 +236,6 @@ class RandomConfig(AlgoConfig):
     """Actions drawn uniformly, nothing learnt."""
 
     name: str = "random"
-    learns: ClassVar[bool] = False
-    takes_sequences: ClassVar[bool] = True
-    has_critic: ClassVar[bool] = False
 
     n_steps: Whole = 128
     """Steps per environment between two looks at the schedule of logs and evaluations."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 from rlkit.config.algo import AlgoConfig, idle
 from rlkit.config.checks import Checked, Flag, Whole
@@ -16,8 +16,6 @@ from rlkit.errors import ConfigError
 @dataclass(kw_only=True)
 class OffPolicyConfig(AlgoConfig):
     """What algorithms that learn from a replay memory have."""
-
-    memories: ClassVar[tuple[str, ...]] = ("replay", "prioritized")
 
     learning_rate: float = 1e-3
     """Step size of the optimiser at the first frame."""
@@ -90,11 +88,6 @@ class ValueExploration(Checked):
 class DQNConfig(OffPolicyConfig):
     """Deep Q-learning (Mnih et al. 2015)."""
 
-    takes_sequences: ClassVar[bool] = True
-    takes_noise: ClassVar[bool] = True
-    has_critic: ClassVar[bool] = False
-    actions: ClassVar[tuple[str, ...]] = ("Discrete",)
-
     name: str = "dqn"
     batch_size: Whole = 64
     tau: float = 1.0
@@ -136,9 +129,8 @@ class DQNConfig(OffPolicyConfig):
         if self.distribution != "categorical":
             idle(self, "algo.distribution=categorical alone has them", "v_min", "v_max")
 
-    def fits(self, net: NetConfig, critic_net: NetConfig | None, memory: MemoryConfig) -> None:
-        """See `AlgoConfig`; sequences are drawn evenly, and their returns have one step."""
-        super().fits(net, critic_net, memory)
+    def check_fit(self, net: NetConfig, critic_net: NetConfig | None, memory: MemoryConfig) -> None:
+        """Sequences are drawn evenly, and their returns have one step."""
         plain = isinstance(memory, ReplayConfig) and memory.name == "replay" and not memory.combined
         if isinstance(net, RecurrentConfig) and not (plain and self.n_step == 1):
             raise ConfigError(
@@ -150,10 +142,6 @@ class DQNConfig(OffPolicyConfig):
 @dataclass(kw_only=True)
 class SARSAConfig(AlgoConfig):
     """SARSA (Rummery & Niranjan 1994)."""
-
-    takes_noise: ClassVar[bool] = True
-    has_critic: ClassVar[bool] = False
-    actions: ClassVar[tuple[str, ...]] = ("Discrete",)
 
     name: str = "sarsa"
     learning_rate: float = 1e-3
@@ -217,10 +205,6 @@ class NoiseConfig(Checked):
 class SACConfig(OffPolicyConfig):
     """Soft actor-critic (Haarnoja et al. 2018, arXiv:1812.05905; for discrete actions Christodoulou 2019)."""
 
-    actions: ClassVar[tuple[str, ...]] = ("Box", "Discrete")
-    bounded_actions: ClassVar[bool] = True
-    pictures_with_box: ClassVar[bool] = False
-
     name: str = "sac"
     learning_rate: float = 3e-4
     alpha: float | None = None
@@ -277,9 +261,8 @@ class CrossQConfig(SACConfig):
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(betas=[0.5, 0.999]))
     policy_delay: Whole = 3
 
-    def fits(self, net: NetConfig, critic_net: NetConfig | None, memory: MemoryConfig) -> None:
-        """See `AlgoConfig`; without batch renormalisation the critics would have nothing in the targets' place."""
-        super().fits(net, critic_net, memory)
+    def check_fit(self, net: NetConfig, critic_net: NetConfig | None, memory: MemoryConfig) -> None:
+        """The critics need batch renormalisation, which takes the place of target networks."""
         critic = critic_net or net
         if not renormalised(critic):
             raise ConfigError(
@@ -295,6 +278,29 @@ class CrossQConfig(SACConfig):
         """See `AlgoConfig`."""
         super().without_effect()
         idle(self, "crossq has no target networks", "tau", "target_update_every")
+
+
+@dataclass(kw_only=True)
+class TQCConfig(SACConfig):
+    """Truncated quantile critics (Kuznetsov et al. 2020, arXiv:2005.04269)."""
+
+    name: str = "tqc"
+    critics: Whole = 5
+    """Number of critics."""
+    quantiles: Whole = 25
+    """Quantiles of the return that each critic gives."""
+    drop: Whole = 2
+    """Largest quantiles dropped from the targets for each critic, 0 to below `quantiles`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.whole("critics", "quantiles", high=1000)
+        self.whole("drop", low=0, high=int(self.quantiles) - 1)
+
+    def without_effect(self) -> None:
+        """See `AlgoConfig`."""
+        super().without_effect()
+        idle(self, "tqc pools the quantiles of its critics", "twin")
 
 
 RENORMALISED = {
@@ -314,10 +320,6 @@ def renormalised(net: NetConfig) -> bool:
 @dataclass(kw_only=True)
 class TD3Config(OffPolicyConfig):
     """Twin delayed deep deterministic policy gradient (Fujimoto et al. 2018, arXiv:1802.09477)."""
-
-    actions: ClassVar[tuple[str, ...]] = ("Box",)
-    bounded_actions: ClassVar[bool] = True
-    pictures_with_box: ClassVar[bool] = False
 
     name: str = "td3"
     policy_delay: Whole = 2

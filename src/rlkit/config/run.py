@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rlkit.config.algo import AlgoConfig
+from rlkit.config.algorithms import check_fit
 from rlkit.config.checks import Checked, Flag, Whole
 from rlkit.config.env import EnvConfig
 from rlkit.config.memory import MemoryConfig
@@ -117,7 +118,7 @@ class RunConfig(Checked):
         self.whole("threads", high=MOST_THREADS)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise self.reject("device", "auto, cpu, mps, cuda, or cuda:<number>")
-        self.algo.fits(self.net, self.critic_net, self.memory)
+        check_fit(self.algo, self.net, self.critic_net, self.memory)
         if self.name is None:
             self.name = f"{self.algo.name}_{slug(self.env.today)}"
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*", self.name):

@@ -19,26 +19,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from rlkit import extending
-from rlkit.config import algo, complaints, env, memory, net, off_policy, run, search
+from rlkit.config import complaints, env, memory, net, run, search
+from rlkit.config.algorithms import ALGORITHMS, load_extensions
 from rlkit.errors import ConfigError
 from rlkit.reading import read_yaml
 from rlkit.redaction import redact_values
 
 SCHEMAS: dict[str, dict[str, type]] = {
-    "algo": {
-        "ppo": algo.PPOConfig,
-        "ppo_sil": algo.PPOSILConfig,
-        "a2c": algo.A2CConfig,
-        "a2c_sil": algo.A2CSILConfig,
-        "reinforce": algo.ReinforceConfig,
-        "sarsa": off_policy.SARSAConfig,
-        **dict.fromkeys(("dqn", "ddqn", "ddqn_per", "rainbow"), off_policy.DQNConfig),
-        "sac": off_policy.SACConfig,
-        "crossq": off_policy.CrossQConfig,
-        "td3": off_policy.TD3Config,
-        "random": algo.RandomConfig,
-    },
     "env": {"env": env.EnvConfig},
     "net": {
         "auto": net.AutoConfig,
@@ -55,9 +42,14 @@ SCHEMAS: dict[str, dict[str, type]] = {
     },
     "search": {"search": search.SearchConfig},
 }
-"""Group -> schema name -> dataclass. The groups are stored as `schema/<group>`, so `algo=` lists algorithms only."""
+"""Group -> schema name -> dataclass, beside the algorithms of `config/algorithms.py`."""
 
 GROUPS = ("algo", "env", "net", "memory", "search", "tuned")
+
+
+def schemas() -> dict[str, dict[str, type]]:
+    """Group -> schema name -> dataclass. They are stored as `schema/<group>`, so that `algo=` lists algorithms only."""
+    return {"algo": {name: row.config for name, row in ALGORITHMS.items()}, **SCHEMAS}
 
 
 def conf_dir() -> Path:
@@ -71,11 +63,11 @@ def conf_dir() -> Path:
 
 def register() -> None:
     """Put the schemas into Hydra's store, under names that `conf/**/*.yaml` refers to; those of extensions too."""
-    extending.load()
+    load_extensions()
     OmegaConf.register_resolver("first", _first, replace=True)
     store = ConfigStore.instance()
     store.store(name="schema", node=run.RunConfig, replace=True)
-    for group, classes in SCHEMAS.items():
+    for group, classes in schemas().items():
         for name, node in classes.items():
             store.store(group=f"schema/{group}", name=name, node=node, replace=True)
 
@@ -94,7 +86,7 @@ def compose(
         ConfigError: a key, a value or a choice is not accepted.
     """
     if base is not None:
-        extending.load()
+        load_extensions()
         with complaints.short((), overrides, Path(base)):
             return _from_file(Path(base), overrides)
     extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
@@ -257,7 +249,7 @@ def _from_file(path: Path, overrides: Sequence[str]) -> run.RunConfig:
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no configuration")
     cfg = OmegaConf.structured(run.RunConfig)
-    for group, classes in SCHEMAS.items():
+    for group, classes in schemas().items():
         for key in (group, "critic_net") if group == "net" else (group,):
             if isinstance(values.get(key), dict):
                 cfg[key] = OmegaConf.structured(_by_name(values[key].get("name"), classes, f"{path}: {key}"))

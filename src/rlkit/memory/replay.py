@@ -294,7 +294,7 @@ class ReplayMemory:
     def feedback(self, batch: Batch, update: Update) -> None:
         """New priorities, where there are any."""
         if self.priorities is not None and update.priority is not None:
-            self.priorities.update(batch.index.cpu().numpy(), update.priority.detach().cpu().numpy())
+            self.priorities.update(batch.index.cpu().numpy(), update.priority().cpu().numpy())
 
     def state_dict(self) -> State:
         """Everything that is held, unless the config leaves it out of checkpoints."""

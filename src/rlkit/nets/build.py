@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rlkit.nets.optim import Slot
-    from rlkit.types import Array, Back, Floats
+    from rlkit.types import Array, Floats
+
+    Back = Callable[..., Any]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
@@ -85,8 +88,8 @@ class Net(Protocol):
     def infer_all(self, x: Array) -> list[Floats]:
         """The outputs of all networks, in one pass through what they share."""
 
-    def stir(self, rng: np.random.Generator | None) -> None:
-        """Draw the noise of noisy layers anew; None takes it away."""
+    def resample_noise(self, rng: np.random.Generator | None) -> None:
+        """Draw the noise of noisy layers again; None removes it."""
 
     def buffers(self) -> dict[str, Tensor]:
         """Running statistics, by name."""
@@ -99,24 +102,38 @@ class Net(Protocol):
 
 
 class Output(NamedTuple):
-    """What a network owes: so many numbers, from a last layer with this gain."""
+    """A network's shape, and the shape and the last layer of its output."""
 
-    width: int
+    cfg: NetConfig
+    shape: tuple[int, ...]
+    """Of the output of one row; () for a single number."""
     gain: float
+    """Of the last layer's initialisation."""
+    dueling: bool = False
+    """Whether the output `[A, ...]` combines a state value and advantages (Wang et al. 2016, arXiv:1511.06581)."""
+    free: int = 0
+    """Learnt numbers at the end of the output that do not depend on the input: log standard deviations."""
+    free_init: float = 0.0
+    """Their initial value."""
+
+    @property
+    def width(self) -> int:
+        """Outputs of the last layer."""
+        return math.prod(self.shape) + (math.prod(self.shape[1:]) if self.dueling else 0) - self.free
 
 
-def build(cfg: NetConfig, outputs: Mapping[str, Output], observation: Space[Any], generator: torch.Generator) -> Net:
-    """The networks that a config asks for, on the dense core where it can take them.
+def build(outputs: Mapping[str, Output], observation: Space[Any], generator: torch.Generator) -> Net:
+    """Networks of one shape, on the dense core where it covers them.
 
     Args:
-        cfg: the shape of each of the networks.
         outputs: name of each network, which leads its entries in `state_dict` -> its output.
         observation: vectors, or pictures `[C, H, W]` of bytes.
         generator: the random stream of the initialisation.
 
     Raises:
-        ConfigError: the net does not fit the observation.
+        ConfigError: the network does not fit the observation.
     """
+    cfg = next(iter(outputs.values())).cfg
     shape = observation.shape or ()
     sees = "pictures" if len(shape) == 3 else "vectors"
     if sees not in cfg.sees:

@@ -20,7 +20,8 @@ from rlkit.nets.optim import Slot
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rlkit.types import Array, Back, Floats
+    from rlkit.nets.build import Back
+    from rlkit.types import Array, Floats
 
 
 SIZES = 8
@@ -193,8 +194,8 @@ class Dense:
                 views[f"{name}.{2 * layer}.bias"] = biases[layer][k, 0, :rows]
         return views
 
-    def stir(self, rng: object) -> None:
-        """See `Net.stir`; nothing to stir."""
+    def resample_noise(self, rng: object) -> None:
+        """See `Net.resample_noise`; there is none."""
 
     def buffers(self) -> dict[str, Tensor]:
         """See `Net.buffers`; none."""

@@ -1,116 +1,352 @@
-"""Networks of one shape over one input, with parameters, and if wanted a copy that follows them slowly."""
+"""Networks as algorithms see them: differentiable when called on tensors, and fast on arrays, for acting."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
+from rlkit.maths.q_learning import back_dueling, dueling
 from rlkit.nets.build import Output, build
 from rlkit.nets.optim import Flat
 from rlkit.nets.recurrent import Recurrent
 
 if TYPE_CHECKING:
-    import torch
     from gymnasium import Space
     from torch import Tensor
 
-    from rlkit.config.net import NetConfig
-    from rlkit.types import Array, Back, Floats
+    from rlkit.nets.build import Net
+    from rlkit.types import Array, Floats
+
+    Pull = Callable[..., "Tensor | None"]
+    Forward = Callable[[Tensor], "tuple[list[Tensor], Pull]"]
 
 
 class Network:
-    """`K` networks and their flat parameters: a policy, action values, twin critics.
+    """`K` networks over the same input and their parameters: policy and value, action values, an ensemble of critics.
+
+    Networks of the same shape are stacked, which costs little more than one of them. Losses of the outputs of
+    `network(x)` can be differentiated; `Optimizer.step` takes such a loss.
 
     Args:
-        cfg: the shape.
-        outputs: name of each network -> its output.
-        inputs: the space of what they take.
+        outputs: name -> shape and output of each network. The names lead the entries of `state_dict`.
+        inputs: the space of the input.
         generator: the random stream of the initialisation.
         device: where parameters and updates live.
+        stack: return the outputs as one tensor `[K, B, ...]` instead of a tuple of K.
     """
 
     def __init__(
         self,
-        cfg: NetConfig,
         outputs: Mapping[str, Output],
         inputs: Space[Any],
         generator: torch.Generator,
         device: torch.device,
+        stack: bool = False,
     ) -> None:
-        self.net = build(cfg, outputs, inputs, generator)
-        self.device = device
+        self.outputs, self.device, self.stack = list(outputs.values()), device, stack
+        groups: list[dict[str, Output]] = []
+        for name, output in outputs.items():
+            if groups and next(iter(groups[-1].values())).cfg == output.cfg:
+                groups[-1][name] = output
+            else:
+                groups.append({name: output})
+        self.nets: list[Net] = [build(group, inputs, generator) for group in groups]
+        self.counts = [len(group) for group in groups]
+        self.where = [(net, k) for net, count in zip(self.nets, self.counts, strict=True) for k in range(count)]
+        self.state_sizes = [net.state_size for net in self.nets]
+        self.state_size = sum(self.state_sizes)
+        """Width of the recurrent state, 0 without one."""
+        self.shared = len(self.nets) == 1 and self.nets[0].shared
+        """Whether the networks share a trunk, so that all outputs cost little more than one."""
         self._bind()
+        for output in self.outputs:
+            if output.free:
+                self.free.weight.fill_(output.free_init)
 
     def _bind(self) -> None:
-        self.flat = Flat({"net": self.net.size}, self.device)
-        self.net.bind(self.flat.slots["net"])
+        sizes = {f"net{i}": net.size for i, net in enumerate(self.nets)}
+        self.flat = Flat({**sizes, "free": sum(output.free for output in self.outputs)}, self.device)
+        self.free = self.flat.slots["free"]
+        for i, net in enumerate(self.nets):
+            net.bind(self.flat.slots[f"net{i}"])
+
+    # Learning
+
+    def __call__(self, *inputs: Tensor, frozen: bool = False) -> Any:
+        """The outputs, each `[B, *shape]`, differentiable by the parameters and by the inputs.
+
+        The inputs `[B, ...]` are concatenated along the last axis. Normalisation layers use the batch's statistics and
+        update the running ones; with `frozen` they use the running statistics and leave them.
+
+        The pass of a batch size is kept until the next one of that size, so its gradient has to be taken before.
+        """
+        return self._pass(_beside(inputs), lambda x: self._forward(x, frozen))
+
+    def both(self, x: Tensor, other: Tensor) -> tuple[Any, Any]:
+        """The outputs at `x`, differentiable by the parameters, and `predict(other)`; in one pass where possible."""
+        if not all(net.rowwise for net in self.nets):
+            constant = self.predict(other)
+            return self(x), constant
+        constants: list[Tensor] = []
+
+        def forward(rows: Tensor) -> tuple[list[Tensor], Pull]:
+            outs, pull = self._forward(rows, False)
+            constants.extend(out[len(x) :] for out in outs)
+            return [out[: len(x)] for out in outs], pull
+
+        return self._pass(torch.cat([x, other]), forward), self._given(constants)
+
+    def predict(self, *inputs: Tensor) -> Any:
+        """The outputs at inputs `[B, ...]` as constants, normalised with the running statistics."""
+        x = _beside(inputs)
+        return self._given(self._finish([out for net in self.nets for out in net.predict(x)]))
+
+    def sequence(
+        self, x: Tensor, state: Tensor, boundary: Tensor, rows: Tensor | None = None, *, constant: bool = False
+    ) -> tuple[Any, Tensor]:
+        """The outputs of recurrent networks over sequences, differentiable by the parameters, and the state after them.
+
+        Args:
+            x: `[L * B, ...]`, step by step.
+            state: `[B, S]`, before the first step.
+            boundary: `[L * B]`, true where an episode ends with that step.
+            rows: `[R]`, the rows whose outputs are wanted; None: all.
+            constant: nothing is learnt from the outputs.
+        """
+        after: list[Tensor] = []
+
+        def forward(steps: Tensor) -> tuple[list[Tensor], Pull]:
+            outs: list[Tensor] = []
+            pulls = []
+            for net, part in zip(self.nets, torch.split_with_sizes(state, self.state_sizes, -1), strict=True):
+                if isinstance(net, Recurrent):
+                    own, part, pull = net.tape_sequence(steps, part, boundary)
+                else:
+                    own, pull = net.tape(steps)
+                outs += own
+                pulls.append(pull)
+                after.append(part)
+            if rows is not None:
+                outs = [out[rows] for out in outs]
+            return self._finish(outs), self._pull(pulls, rows, len(steps))
+
+        outs = self._given(forward(x)[0]) if constant else self._pass(x, forward)
+        return outs, torch.cat(after, -1)
+
+    def _forward(self, x: Tensor, frozen: bool) -> tuple[list[Tensor], Pull]:
+        outs: list[Tensor] = []
+        pulls = []
+        for net in self.nets:
+            own, pull = net.tape(x, frozen=frozen)
+            outs += own
+            pulls.append(pull)
+        return self._finish(outs), self._pull(pulls)
+
+    def _finish(self, outs: Sequence[Tensor]) -> list[Tensor]:
+        """The last layers' outputs `[B, width]` in their final shapes."""
+        final = []
+        for output, out in zip(self.outputs, outs, strict=True):
+            if output.dueling:
+                out = dueling(out.view(len(out), output.shape[0] + 1, -1)).flatten(1)
+            if output.free:
+                out = torch.cat([out, self.free.weight.expand(len(out), -1)], -1)
+            elif len(output.shape) != 1:
+                out = out.view(len(out), *output.shape)
+            final.append(out)
+        return final
+
+    def _pull(self, pulls: Sequence[Pull], rows: Tensor | None = None, length: int = 0) -> Pull:
+        """The backward pass from gradients at the outputs in their final shapes; see `Net.tape`."""
+
+        def pull(d_outs: Sequence[Tensor], params: bool, inputs: bool) -> Tensor | None:
+            gradients = []
+            for output, d in zip(self.outputs, d_outs, strict=True):
+                d = d.unsqueeze(-1) if not output.shape else d.flatten(1)
+                if output.free:
+                    if params:
+                        d_free = d[:, -output.free :].sum(0)
+                        self.free.grad.copy_(d_free if self.free.fresh else self.free.grad + d_free)
+                        self.free.fresh = False
+                    d = d[:, : -output.free]
+                if output.dueling:
+                    d = back_dueling(d.reshape(len(d), output.shape[0], -1)).flatten(1)
+                gradients.append(d if rows is None else _spread(d, rows, length))
+            total: Tensor | None = None
+            for one, count in zip(pulls, self.counts, strict=True):
+                d_input = one(gradients[:count], params, inputs)
+                gradients = gradients[count:]
+                total = d_input if total is None or d_input is None else total + d_input
+            return total
+
+        return pull
+
+    def _given(self, outs: Sequence[Tensor]) -> Any:
+        """Outputs in memory of their own, as the caller gets them."""
+        return torch.stack(list(outs)) if self.stack else tuple(out.clone() for out in outs)
+
+    def _pass(self, x: Tensor, forward: Forward) -> Any:
+        return _Pass.apply(x, self.flat.leaf, self, forward)
+
+    # Acting
+
+    def infer(self, x: Array, k: int = 0) -> Floats:
+        """The output `[B, *shape]` of network `k` at an array `x [B, ...]`."""
+        net, place = self.where[k]
+        return self._array(net.infer(x, place), self.outputs[k])
+
+    def infer_all(self, x: Array) -> list[Floats]:
+        """The outputs of all networks at an array `x [B, ...]`."""
+        outs = [out for net in self.nets for out in net.infer_all(x)]
+        return [self._array(out, output) for out, output in zip(outs, self.outputs, strict=True)]
+
+    def advance(self, x: Array, state: Array | None) -> tuple[list[Floats], Floats]:
+        """One step of recurrent networks: their outputs, and the state `[B, S]` after it.
+
+        Args:
+            x: `[B, ...]`.
+            state: `[B, S]` before the step; None: that at the beginning of an episode.
+        """
+        if state is None:
+            state = np.zeros((len(x), self.state_size), np.float32)
+        outs: list[Floats] = []
+        after = []
+        for net, part in zip(self.nets, np.split(state, np.cumsum(self.state_sizes)[:-1], -1), strict=True):
+            if isinstance(net, Recurrent):
+                own, part = net.advance(x, part)
+                outs += own
+            else:
+                outs += net.infer_all(x)
+            after.append(part)
+        final = [self._array(out, output) for out, output in zip(outs, self.outputs, strict=True)]
+        return final, np.concatenate(after, -1)
+
+    def _array(self, out: Floats, output: Output) -> Floats:
+        if output.dueling:
+            out = dueling(torch.from_numpy(out).view(len(out), output.shape[0] + 1, -1)).flatten(1).numpy()
+        if output.free:
+            full = np.empty((len(out), out.shape[1] + output.free), np.float32)
+            full[:, : -output.free] = out
+            full[:, -output.free :] = self.free.weight.cpu().numpy()
+            return full
+        return out.reshape(len(out), *output.shape)
+
+    def resample_noise(self, rng: np.random.Generator | None) -> None:
+        """Draw the noise of noisy layers again; None removes it."""
+        for net in self.nets:
+            net.resample_noise(rng)
+
+    # Parameters
 
     def target(self) -> Network:
-        """A copy with parameters of its own."""
+        """A target network: a copy with parameters of its own."""
         other = copy.copy(self)
-        other.net = copy.deepcopy(self.net)
+        other.nets = copy.deepcopy(self.nets)
+        other.where = [(net, k) for net, count in zip(other.nets, self.counts, strict=True) for k in range(count)]
         other._bind()
+        other.free.weight.copy_(self.free.weight)
         return other
 
-    def follow(self, other: Network, tau: float) -> None:
-        """`weight <- (1 - tau) weight + tau other`; running statistics are taken over."""
+    def move_towards(self, other: Network, tau: float) -> None:
+        """Polyak averaging: `weight <- (1 - tau) weight + tau other`. Running statistics are copied."""
         if tau < 1:
             self.flat.weight.lerp_(other.flat.weight, tau)
-            mine, theirs = self.net.buffers(), other.net.buffers()
-            for name, value in theirs.items():
-                mine[name].copy_(value)
+            for mine, theirs in zip(self.nets, other.nets, strict=True):
+                buffers = mine.buffers()
+                for name, value in theirs.buffers().items():
+                    buffers[name].copy_(value)
         else:
             self.load_state_dict(other.state_dict())
 
-    def tape(self, x: Tensor, *, frozen: bool = False) -> tuple[list[Tensor], Back]:
-        """Outputs `[B, O_k]` and the backward pass, see `Net.tape`; `frozen` leaves running statistics as they are."""
-        outs, back = self.net.tape(x, frozen=frozen)
-        return list(outs), back
-
-    @property
-    def rowwise(self) -> bool:
-        """See `Net.rowwise`."""
-        return self.net.rowwise
-
-    @property
-    def state_size(self) -> int:
-        """Width of the recurrent state, 0 without one."""
-        return self.net.state_size
-
-    def advance(self, x: Array, state: Array | None) -> tuple[list[Floats], Floats]:
-        """One step of recurrent networks; see `Recurrent`. None is the state at the beginning of an episode."""
-        assert isinstance(self.net, Recurrent)
-        return self.net.advance(x, np.zeros((len(x), self.state_size), np.float32) if state is None else state)
-
-    def tape_sequence(self, x: Tensor, state: Tensor, boundary: Tensor) -> tuple[list[Tensor], Tensor, Back]:
-        """Outputs `[L * B, O_k]` over sequences, the state after them, and the backward pass; see `Recurrent`."""
-        assert isinstance(self.net, Recurrent)
-        outs, after, back = self.net.tape_sequence(x, state, boundary)
-        return list(outs), after, back
-
-    def stir(self, rng: np.random.Generator | None) -> None:
-        """Draw the noise of noisy layers anew; None takes it away."""
-        self.net.stir(rng)
-
-    def predict(self, x: Tensor) -> list[Tensor]:
-        """Outputs `[B, O_k]` that nothing is learnt from: running statistics are used, and stay."""
-        return list(self.net.predict(x))
-
-    def infer(self, x: Array, k: int = 0) -> Floats:
-        """Output `[B, O_k]` of network `k`, outside of any learning."""
-        return self.net.infer(x, k)
-
-    def views(self, flat: Tensor) -> Mapping[str, Tensor]:
-        """See `Net.views`."""
-        return self.net.views(flat)
+    def views(self, flat: Tensor) -> dict[str, Tensor]:
+        """The parameters by their names in `state_dict`, in a tensor laid out like `flat.weight`."""
+        found: dict[str, Tensor] = {}
+        for i, net in enumerate(self.nets):
+            found.update(net.views(flat[self.flat.spans[f"net{i}"]]))
+        return {**found, "log_std": flat[self.flat.spans["free"]]} if len(self.free.weight) else found
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Weights by ordinary names."""
-        return self.net.state_dict()
+        """Weights by ordinary names: `actor.0.weight`, `critic.0.weight`, `log_std`; and running statistics."""
+        state = {name: w for net in self.nets for name, w in net.state_dict().items()}
+        return {**state, "log_std": self.free.weight} if len(self.free.weight) else state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Copy weights in."""
-        self.net.load_state_dict({name: state[name] for name in self.net.state_dict()})
+        for net in self.nets:
+            net.load_state_dict({name: state[name] for name in net.state_dict()})
+        if len(self.free.weight):
+            self.free.weight.copy_(state["log_std"])
+
+
+class Parameter:
+    """One learnt number, such as the logarithm of a temperature; called, it is differentiable.
+
+    Args:
+        init: its first value.
+        device: where it lives.
+    """
+
+    def __init__(self, init: float, device: torch.device) -> None:
+        self.flat = Flat({"value": 1}, device)
+        self.flat.weight.fill_(init)
+        self.stack = False
+
+    def __call__(self) -> Tensor:
+        """Its value, a scalar."""
+
+        def pull(d_outs: Sequence[Tensor], params: bool, inputs: bool) -> None:
+            slot = self.flat.slots["value"]
+            slot.grad.copy_(d_outs[0] if slot.fresh else slot.grad + d_outs[0])
+            slot.fresh = False
+
+        def forward(weight: Tensor) -> tuple[list[Tensor], Pull]:
+            return [weight[0]], pull
+
+        value: Tensor = _Pass.apply(self.flat.weight, self.flat.leaf, self, forward)[0]
+        return value
+
+    def _given(self, outs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        return tuple(out.clone() for out in outs)
+
+    def views(self, flat: Tensor) -> dict[str, Tensor]:
+        """See `Network.views`."""
+        return {"value": flat}
+
+
+class _Pass(torch.autograd.Function):
+    """A forward pass of a network as one node of the graph of autograd.
+
+    The gradients of parameters are written into the flat gradient by the pass itself. `leaf`, which requires a gradient
+    and never gets one, makes the outputs differentiable.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, leaf: Tensor, network: Network | Parameter, forward: Forward) -> Any:
+        outs, pull = forward(x)
+        given = network._given(outs)
+        ctx.count = 1 if network.stack else len(given)
+
+        def backward(d_outs: Sequence[Tensor], inputs: bool = False) -> Tensor | None:
+            gradients = d_outs[0].unbind(0) if network.stack else d_outs
+            return pull(gradients, network.flat.wanted(), inputs)
+
+        ctx.pull = backward
+        return given
+
+    @staticmethod
+    def backward(ctx: Any, *d_outs: Tensor) -> Any:
+        return ctx.pull(d_outs, ctx.needs_input_grad[0]), None, None, None
+
+
+def _beside(inputs: Sequence[Tensor]) -> Tensor:
+    return inputs[0] if len(inputs) == 1 else torch.cat(list(inputs), -1)
+
+
+def _spread(d: Tensor, rows: Tensor, length: int) -> Tensor:
+    """Gradients of some rows, with zeros for the others."""
+    out = d.new_zeros(length, *d.shape[1:])
+    out[rows] = d
+    return out

@@ -19,7 +19,7 @@ SIGMA = 0.5
 class NoisyLinear(nn.Linear):
     """`y = (W + sigma f(e_out) f(e_in)^T) x + b + sigma_0 f(e_out)`, with `f(e) = sign(e) sqrt|e|` (eq. 9 to 11).
 
-    The noise stays as it is until `stir` draws anew; at first there is none.
+    The noise stays the same until `resample` draws it again; at first there is none.
     """
 
     noise_in: Tensor
@@ -33,8 +33,8 @@ class NoisyLinear(nn.Linear):
         self.register_buffer("noise_in", torch.zeros(inputs), persistent=False)
         self.register_buffer("noise_out", torch.zeros(outputs), persistent=False)
 
-    def stir(self, rng: np.random.Generator | None) -> None:
-        """Draw new noise; None takes it away."""
+    def resample(self, rng: np.random.Generator | None) -> None:
+        """Draw new noise; None removes it."""
         for noise in (self.noise_in, self.noise_out):
             if rng is None:
                 noise.zero_()

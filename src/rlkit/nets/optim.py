@@ -10,7 +10,7 @@ import difflib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 
@@ -20,6 +20,7 @@ from rlkit.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from rlkit.maths.loss import Loss
     from rlkit.types import State
 
     Views = Callable[[Tensor], Mapping[str, Tensor]]
@@ -44,10 +45,15 @@ class Flat:
         device: where the two tensors live.
     """
 
+    stepped: ClassVar[Flat | None] = None
+    """The parameters that an optimiser is about to step."""
+
     def __init__(self, sizes: Mapping[str, int], device: torch.device) -> None:
         total = sum(sizes.values())
         self.weight = torch.zeros(total, device=device)
         self.grad = torch.zeros(total, device=device)
+        self.leaf = torch.zeros((), requires_grad=True)
+        """What outputs depend on in the graph of autograd, in place of the parameters."""
         self.slots: dict[str, Slot] = {}
         self.spans: dict[str, slice] = {}
         start = 0
@@ -55,6 +61,10 @@ class Flat:
             self.spans[name] = span = slice(start, start + size)
             self.slots[name] = Slot(self.weight[span], self.grad[span])
             start += size
+
+    def wanted(self) -> bool:
+        """Whether a backward pass shall compute these parameters' gradients: not while others are stepped."""
+        return Flat.stepped is None or Flat.stepped is self
 
 
 class Optimizer(ABC):
@@ -93,9 +103,14 @@ class Optimizer(ABC):
                     if view.dim() < 2:
                         view.zero_()
 
-    def step(self) -> None:
-        """One step along the gradient."""
+    def step(self, loss: Loss | Tensor) -> None:
+        """One step along the gradient of a loss by these parameters; all others that it depends on stay as they are."""
         flat, limit = self.flat, self.max_grad_norm
+        Flat.stepped = flat
+        try:
+            loss.backward()
+        finally:
+            Flat.stepped = None
         self.norm = None
         if limit is not None or self.decay is not None or not self.keeps_grad:
             self.norm = norm = torch.linalg.vector_norm(flat.grad)
@@ -251,10 +266,21 @@ class OfTorch(Optimizer):
         self.inner.load_state_dict({"state": {int(n): e for n, e in state.items()}, "param_groups": groups})
 
 
+class Parameters(Protocol):
+    """What an optimiser steps: a network, or a single parameter."""
+
+    flat: Flat
+
+    def views(self, flat: Tensor) -> Mapping[str, Tensor]:
+        """The parameters' names and shapes in a tensor laid out like `flat.weight`."""
+
+
 def build(
-    cfg: OptimizerConfig, flat: Flat, *, learning_rate: float, max_grad_norm: float | None, views: Views
+    cfg: OptimizerConfig, parameters: Parameters, *, learning_rate: float, max_grad_norm: float | None = None
 ) -> Optimizer:
     """The optimiser that a config asks for; see `Optimizer` for the arguments."""
     kind: Any = {"adam": Adam, "adamw": Adam, "rmsprop": Momentum, "sgd": Momentum}.get(cfg.name, OfTorch)
-    optimizer: Optimizer = kind(flat, cfg, learning_rate=learning_rate, max_grad_norm=max_grad_norm, views=views)
+    optimizer: Optimizer = kind(
+        parameters.flat, cfg, learning_rate=learning_rate, max_grad_norm=max_grad_norm, views=parameters.views
+    )
     return optimizer

@@ -14,7 +14,8 @@ from rlkit.nets.traced import Traced
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rlkit.types import Array, Back, Floats
+    from rlkit.nets.build import Back
+    from rlkit.types import Array, Floats
 
 
 class Memory(nn.Module):

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from rlkit.nets.build import Back
     from rlkit.nets.optim import Slot
     from rlkit.nets.recurrent import Remembering
-    from rlkit.types import Array, Back, Floats
+    from rlkit.types import Array, Floats
 
 CHUNK = 512
 """Rows that acting puts through a module at once, so that a rollout of pictures does not fill the memory."""
@@ -146,10 +147,10 @@ class Traced:
             parts = [self.module(rows[i : i + CHUNK], only) for i in range(0, len(rows), CHUNK)]
             return [torch.cat(outs).cpu().numpy() for outs in zip(*parts, strict=True)]
 
-    def stir(self, rng: np.random.Generator | None) -> None:
-        """See `Net.stir`."""
+    def resample_noise(self, rng: np.random.Generator | None) -> None:
+        """See `Net.resample_noise`."""
         for layer in self.noisy:
-            layer.stir(rng)
+            layer.resample(rng)
 
     def buffers(self) -> dict[str, Tensor]:
         """See `Net.buffers`."""

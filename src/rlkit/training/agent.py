@@ -13,8 +13,8 @@ import torch
 from loguru import logger
 
 from rlkit import seeding
-from rlkit.algos import table
 from rlkit.algos.base import Algorithm, Setting
+from rlkit.algos.base import build as build_algorithm
 from rlkit.config.schema import compose
 from rlkit.envs.actions import ActionMap
 from rlkit.envs.backends import Sync
@@ -50,7 +50,7 @@ def build(config: RunConfig, seed: int, spec: EnvSpec, device: torch.device) -> 
     pictures = is_picture(spec.observation)
     config = config.settled(pictures)
     check_actions(config, spec, pictures)
-    return table.build(
+    return build_algorithm(
         config.algo,
         Setting(
             spec=spec,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from loguru import logger
 
+from rlkit.config.algorithms import row_of
 from rlkit.envs.one import find, time_limit
 from rlkit.training.evaluate import ENDLESS
 from rlkit.training.interrupt import StoppedError
@@ -152,7 +153,7 @@ def _extended(array: Array, length: int) -> Array:
 def ending(config: RunConfig) -> EnvConfig:
     """The environment of a run, with a time limit where whole episodes are collected and nothing else may end one."""
     env = config.env
-    if not config.algo.whole_episodes or time_limit(env, find(env.today)) is not None:
+    if not row_of(config.algo).whole_episodes or time_limit(env, find(env.today)) is not None:
         return env
     limit = max(1, min(ENDLESS, int(config.frames) // int(config.num_envs)))
     logger.info("episodes are cut at {:,} steps: {} learns from whole episodes", limit, config.algo.name)

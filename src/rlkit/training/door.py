@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gymnasium import spaces
 from loguru import logger
 
+from rlkit.config.algorithms import ACTIONS, others_for, row_of
 from rlkit.envs.layout import is_picture
 from rlkit.envs.make import make
 from rlkit.errors import ConfigError, EnvError
@@ -18,8 +19,6 @@ from rlkit.training.room import check_envs, check_memory, check_nets
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
     from rlkit.types import EnvSpec
-
-BOX_ALGORITHMS, DISCRETE_ALGORITHMS = "ppo, a2c, sac, crossq or td3", "ppo, a2c, dqn or sac"
 
 
 def check(config: RunConfig) -> RunConfig:
@@ -72,26 +71,24 @@ def check_actions(config: RunConfig, spec: EnvSpec, pictures: bool) -> None:
         EnvError: no algorithm takes them.
         ConfigError: another algorithm does.
     """
-    algo, space = config.algo, spec.action
+    algo, row, space = config.algo, row_of(config.algo), spec.action
     kind = type(space).__name__
-    every = ("Discrete", "MultiDiscrete", "MultiBinary", "Box")
-    if kind not in every:
-        raise EnvError(f"{spec.id} has actions {_shown(space)}\n  accepted: {', '.join(every)}")
+    if kind not in ACTIONS:
+        raise EnvError(f"{spec.id} has actions {_shown(space)}\n  accepted: {', '.join(ACTIONS)}")
     if not math.prod(space.shape or (1,)):
         raise EnvError(f"{spec.id} has actions {space} without a number\n  accepted: at least one dimension")
-    if kind not in algo.actions:
-        others = {"Box": BOX_ALGORITHMS, "Discrete": DISCRETE_ALGORITHMS}.get(kind, "ppo, a2c or reinforce")
+    if kind not in row.actions:
         raise ConfigError(
-            f"algo={algo.name} takes {' and '.join(algo.actions)} actions, {spec.id} has {_shown(space)}\n"
-            f"  use algo={others}"
+            f"algo={algo.name} takes {' and '.join(row.actions)} actions, {spec.id} has {_shown(space)}\n"
+            f"  use algo={others_for(kind)}"
         )
     if isinstance(space, spaces.Box):
-        if algo.bounded_actions and not space.is_bounded():
+        if row.bounded_actions and not space.is_bounded():
             raise ConfigError(
                 f"algo={algo.name} takes actions with two bounds in each dimension, {spec.id} has {_shown(space)}\n"
                 "  use algo=ppo or algo=a2c"
             )
-        if pictures and not algo.pictures_with_box:
+        if pictures and not row.pictures_with_box:
             raise ConfigError(
                 f"algo={algo.name} takes no pictures together with Box actions, as {spec.id} has\n  use algo=ppo"
             )

@@ -14,6 +14,7 @@ import numpy as np
 from loguru import logger
 
 from rlkit import seeding
+from rlkit.config.algorithms import row_of
 from rlkit.cores import available_cores
 from rlkit.envs.layout import is_picture
 from rlkit.envs.make import make
@@ -423,7 +424,7 @@ class Session:
         began = time.perf_counter()
         final = self._score(self.config.eval.episodes) if status == "complete" else None
         self.phases.eval += time.perf_counter() - began
-        if status == "complete" and not self.updates and self.config.algo.learns:
+        if status == "complete" and not self.updates and row_of(self.config.algo).learns:
             logger.warning("seed {}: no update was made; the score is that of the first weights", self.seed)
         result = session_result(
             config=self.config,
