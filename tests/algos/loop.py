@@ -10,6 +10,7 @@ from gymnasium import Space
 from rlkit import compose, seeding
 from rlkit.algos.base import Setting, build
 from rlkit.config.algo import AlgoConfig
+from rlkit.config.algorithms import row_of
 from rlkit.config.net import MLPConfig, NetConfig
 from rlkit.config.schema import SCHEMAS
 from rlkit.envs.make import make
@@ -63,7 +64,7 @@ class Loop:
             ),
         )
         self.memory = memory.build(
-            SCHEMAS["memory"][memory_name or cfg.memories[0]](),
+            SCHEMAS["memory"][memory_name or row_of(cfg).memories[0]](),
             spec,
             total_frames=frames,
             rng=seeding.stream(0, "minibatches"),

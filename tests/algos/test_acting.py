@@ -191,7 +191,7 @@ def test_the_learning_rate_of_every_optimiser_follows_the_schedule(cfg):
         expected = 1e-3 * (1 - rollout / 40)
         optims = [*loop.algo.optims.values()] if hasattr(loop.algo, "optims") else [loop.algo.optim]
         if cfg.name == "sac":
-            optims.append(loop.algo.alpha_optim)
+            optims.append(loop.algo.temperature.optim)
         assert [o.learning_rate for o in optims] == pytest.approx([expected] * len(optims))
         assert all(r["learning_rate"] == pytest.approx(expected) for r in reports)
 
@@ -199,13 +199,15 @@ def test_the_learning_rate_of_every_optimiser_follows_the_schedule(cfg):
 def test_a_learning_rate_of_the_temperature_that_is_given_stays():
     cfg = SACConfig(**SOON, learning_rate=1e-3, learning_rate_schedule=HALVES, alpha_lr=0.02)
     loop = Loop(PENDULUM, cfg, 4, frames=80)
-    before = float(loop.algo.log_alpha.weight)
+    before = float(loop.algo.temperature.log_alpha.flat.weight)
     while loop.algo.updates < 1:
         loop.learn()
-    assert abs(float(loop.algo.log_alpha.weight) - before) == pytest.approx(0.02, rel=1e-3)  # Adam's first step
+    assert abs(float(loop.algo.temperature.log_alpha.flat.weight) - before) == pytest.approx(
+        0.02, rel=1e-3
+    )  # Adam's first step
     for _ in range(5):
         loop.learn()
-    assert loop.algo.alpha_optim.learning_rate == 0.02
+    assert loop.algo.temperature.optim.learning_rate == 0.02
 
 
 def test_a_given_temperature_follows_its_schedule():
@@ -224,5 +226,5 @@ def test_a_learnt_temperature_stays_within_its_bounds(bound: float, target: floa
     loop = Loop(PENDULUM, cfg, 4)
     while loop.algo.updates < 5:
         loop.learn()
-    assert float(loop.algo.alpha) == pytest.approx(bound, rel=1e-5)
-    assert float(loop.algo.log_alpha.weight.exp()) == pytest.approx(bound, rel=1e-5)
+    assert float(loop.algo.temperature.alpha) == pytest.approx(bound, rel=1e-5)
+    assert float(loop.algo.temperature.log_alpha.flat.weight.exp()) == pytest.approx(bound, rel=1e-5)

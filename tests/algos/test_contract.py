@@ -1,17 +1,19 @@
 """What every algorithm of the table keeps to."""
 
 import copy
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from rlkit.algos.table import ALGORITHMS
+from rlkit.algos.base import Algorithm
 from rlkit.config import algo as configs
+from rlkit.config.algorithms import ALGORITHMS
 from rlkit.config.env import EnvConfig
 from rlkit.config.off_policy import OffPolicyConfig
-from rlkit.config.schema import SCHEMAS, compose
+from rlkit.config.schema import compose, schemas
 from rlkit.envs.make import make
 from rlkit.errors import ConfigError
 from rlkit.training import session as session_module
@@ -19,7 +21,8 @@ from rlkit.training.door import check_actions
 from tests.algos.loop import Loop
 from tests.training.runs import StopAfter, session, traces
 
-CONFIGS = {cls.__name__: cls for cls in SCHEMAS["algo"].values()}
+ROWS = {row.config.__name__: row for row in ALGORITHMS.values()}
+CONFIGS = {name: row.config for name, row in ROWS.items()}
 POLICY_GRADIENTS = [name for name, cls in CONFIGS.items() if issubclass(cls, configs.PolicyGradientConfig)]
 LEARNERS = [name for name in CONFIGS if name != "RandomConfig"]
 SPACES = {
@@ -27,14 +30,15 @@ SPACES = {
     "continuous": "Pendulum-v1",
     "dictionary": "tests.envs.chain:Switches-v0",
 }
-TAKES = {
-    "SARSAConfig": ["discrete"],
-    "DQNConfig": ["discrete"],
-    "SACConfig": ["discrete", "continuous"],
-    "CrossQConfig": ["discrete", "continuous"],
-    "TD3Config": ["continuous"],
-}
-PAIRS = [(name, space) for name in CONFIGS for space in TAKES.get(name, SPACES)]
+KINDS = {"discrete": "Discrete", "continuous": "Box", "dictionary": "MultiBinary"}
+
+
+def takes(name: str) -> list[str]:
+    """Spaces whose actions an algorithm takes."""
+    return [space for space, kind in KINDS.items() if kind in ROWS[name].actions]
+
+
+PAIRS = [(name, space) for name in CONFIGS for space in takes(name)]
 TINY = ["frames=1500", "num_envs=4", "net.hidden=[16,16]", "eval.episodes=2", "eval.periodic_episodes=2"]
 TINY += ["checkpoint.every_frames=200"]
 SOON = {"learning_starts": 8, "batch_size": 16, "train_every_frames": 2}
@@ -53,8 +57,14 @@ def learnt(loop: Loop) -> list:
     return []
 
 
-def test_the_schemas_and_the_table_name_the_same_algorithms():
-    assert set(CONFIGS) == set(ALGORITHMS)
+def test_every_row_names_a_class_that_exists_and_a_schema():
+    assert set(schemas()["algo"]) == set(ALGORITHMS)
+    for name, row in ALGORITHMS.items():
+        assert name in {row.config.name, "ddqn", "ddqn_per", "rainbow"}
+        for path in [row.path] if isinstance(row.path, str) else row.path.values():
+            module, _, cls = path.rpartition(".")
+            assert issubclass(getattr(import_module(module), cls), Algorithm)
+        assert isinstance(row.path, str) or set(row.path) == set(row.actions)
 
 
 @pytest.mark.parametrize(("name", "space"), PAIRS)
@@ -72,9 +82,9 @@ def test_actions_and_updates_have_their_shapes(name: str, space: str):
         assert all(np.isfinite(float(v)) for v in metrics[-1].values() if v is not None)
 
 
-@pytest.mark.parametrize("name", [name for name in CONFIGS if name in TAKES])
+@pytest.mark.parametrize("name", [name for name in CONFIGS if len(takes(name)) < len(SPACES)])
 def test_actions_that_it_does_not_take_are_refused(name: str):
-    for space in set(SPACES) - set(TAKES[name]):
+    for space in set(SPACES) - set(takes(name)):
         spec = make(EnvConfig(id=SPACES[space]), 1).spec
         with pytest.raises(ConfigError, match=r"takes .*\n  use"):
             check_actions(compose([f"algo={CONFIGS[name].name}", "~tuned"]), spec, pictures=False)
@@ -94,7 +104,7 @@ def test_the_gradient_reaches_every_parameter(name: str, space: str):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_state_and_weights_move_to_another_instance(name: str):
-    env_id = SPACES[TAKES.get(name, ["discrete"])[0]]
+    env_id = SPACES[takes(name)[0]]
     one, other = (Loop(env_id, config(name)) for _ in range(2))
     learnt(one)
     other.algo.load_weights({key: w.clone() for key, w in one.algo.weights().items()})
@@ -107,11 +117,16 @@ def test_state_and_weights_move_to_another_instance(name: str):
         np.testing.assert_array_equal(*actions)
 
 
-@pytest.mark.parametrize("algo", sorted(SCHEMAS["algo"]))
+@pytest.mark.parametrize("algo", sorted(ALGORITHMS))
 def test_a_resumed_run_equals_one_that_never_stopped(algo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(session_module, "WATCH_SECONDS", -1)
-    overrides = [f"algo={algo}", "env=pendulum" if algo == "td3" else "env=cartpole", "~tuned", *TINY]
-    if issubclass(SCHEMAS["algo"][algo], OffPolicyConfig):
+    overrides = [
+        f"algo={algo}",
+        "env=pendulum" if ALGORITHMS[algo].actions == ("Box",) else "env=cartpole",
+        "~tuned",
+        *TINY,
+    ]
+    if issubclass(ALGORITHMS[algo].config, OffPolicyConfig):
         overrides += ["algo.learning_starts=100", "algo.batch_size=16", "algo.train_every_frames=3"]
         overrides += ["memory.buffer_size=700"]  # the ring goes round
     if algo == "crossq":

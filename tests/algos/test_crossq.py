@@ -61,12 +61,12 @@ def test_pictures_get_advice_that_works():
     door.check(config)
     pictures, actions = spaces.Box(0, 255, (4, 84, 84), np.uint8), spaces.Discrete(6)
     algo = agent.build(config, 0, space_spec(pictures, actions), torch.device("cpu"))
-    before = algo.critic.flat.weight.clone()
+    before = algo.critics.flat.weight.clone()
     obs = torch.randint(256, (4, 4, 84, 84), dtype=torch.uint8)
     numbers = {name: torch.ones(4) for name in ("reward", "discount", "weight")}
     algo.update(Batch({"obs": obs, "next_obs": obs.flip(0), "action": torch.arange(4), **numbers}))
-    assert not torch.equal(algo.critic.flat.weight, before)
-    assert all(value.any() for name, value in algo.critic.net.buffers().items() if name.endswith("mean"))
+    assert not torch.equal(algo.critics.flat.weight, before)
+    assert all(value.any() for name, value in algo.critics.nets[0].buffers().items() if name.endswith("mean"))
 
 
 @pytest.mark.parametrize("algo", ["crossq", "ppo", "sac"])

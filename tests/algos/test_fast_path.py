@@ -7,7 +7,7 @@ import torch
 
 from rlkit.algos.policy_gradient import PolicyGradient
 from rlkit.config.algo import A2CConfig, A2CSILConfig, AlgoConfig, PPOConfig, PPOSILConfig, ReinforceConfig
-from rlkit.config.off_policy import DQNConfig, SACConfig, SARSAConfig, TD3Config
+from rlkit.config.off_policy import DQNConfig, SACConfig, SARSAConfig, TD3Config, TQCConfig
 from rlkit.nets.dense import Dense
 from rlkit.nets.traced import Traced
 from tests.algos.loop import Loop
@@ -30,6 +30,7 @@ CASES: dict[str, tuple[str, AlgoConfig]] = {
     "sac": (PENDULUM, SACConfig(**SOON)),
     "sac, choices": (CARTPOLE, SACConfig(**SOON)),
     "td3": (PENDULUM, TD3Config(**SOON)),
+    "tqc": (PENDULUM, TQCConfig(**SOON, critics=2, quantiles=5, drop=1)),
 }
 UPDATES = 50
 
@@ -50,7 +51,8 @@ def kinds(algo) -> set[type]:
     algo = getattr(algo, "base", algo)
     if isinstance(algo, PolicyGradient):
         return {type(net) for net in algo.net.nets}
-    return {type(network.net) for network in (algo.networks.values() if hasattr(algo, "networks") else [algo.q])}
+    networks = algo.networks.values() if hasattr(algo, "networks") else [algo.q]
+    return {type(net) for network in networks for net in network.nets}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -63,7 +65,7 @@ def test_a_run_on_the_dense_core_is_that_of_its_autograd_twin(case: str, monkeyp
     for fast, twin in pairwise(loops):
         twin.algo.load_weights(fast.algo.weights())
         for name, target in getattr(twin.algo, "targets", {}).items():
-            target.follow(twin.algo.networks[name], 1.0)
+            target.move_towards(twin.algo.networks[name], 1.0)
     (mine, weights), (theirs, other) = (train(loop) for loop in loops)
     assert len(mine) == len(theirs) >= UPDATES
     assert any(mine)

@@ -19,6 +19,7 @@ from rlkit.config.off_policy import (
     TD3Config,
     ValueExploration,
 )
+from rlkit.nets.optim import Flat
 from rlkit.training.evaluate import lend
 from rlkit.types import Batch
 from tests.algos.loop import Loop
@@ -52,10 +53,15 @@ def check(network, expected: dict[str, torch.Tensor], grad: torch.Tensor) -> Non
 def caught(optimizer) -> list[torch.Tensor]:
     """The gradients that an optimiser is given from now on; it takes no steps."""
     seen: list[torch.Tensor] = []
-    optimizer.step = lambda: (
-        seen.append(optimizer.flat.grad.clone()),
-        setattr(optimizer.flat.slots["net"], "fresh", True),
-    )
+
+    def step(loss) -> None:
+        Flat.stepped = optimizer.flat
+        loss.backward()
+        Flat.stepped = None
+        seen.append(optimizer.flat.grad.clone())
+        optimizer.flat.slots["net0"].fresh = True
+
+    optimizer.step = step
     return seen
 
 
@@ -66,7 +72,7 @@ def test_dqns_update_is_autograds(double: bool, dueling: bool, loss: str):
     cfg = DQNConfig(**SOON, double=double, dueling=dueling, loss=loss, n_step=2, target_update_every=3)
     loop, batch = ready(CARTPOLE, cfg)
     algo = loop.algo
-    online, target = algo.q.net.twin(0), algo.target.net.twin(0)
+    online, target = algo.q.nets[0].twin(0), algo.target.nets[0].twin(0)
 
     def q(net, obs):
         out = net(obs)
@@ -84,7 +90,7 @@ def test_dqns_update_is_autograds(double: bool, dueling: bool, loss: str):
     seen = caught(algo.optims["q"])
     update = algo.update(batch)
     check(algo.q, gradients(algo.q, total, {"q": online}), seen[0])
-    torch.testing.assert_close(update.priority, (value - goal).abs().detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(update.priority(), (value - goal).abs().detach(), atol=1e-5, rtol=1e-5)
     assert float(update.report()["loss"]) == pytest.approx(total.item(), rel=1e-5)
 
 
@@ -132,8 +138,8 @@ def test_actions_are_drawn_evenly_before_learning_starts():
 
 
 def sac_parts(algo):
-    critic, target = algo.critic.net, algo.targets["critic"].net
-    return algo.actor.net.twin(0), [critic.twin(k) for k in (0, 1)], [target.twin(k) for k in (0, 1)]
+    critic, target = algo.critics.nets[0], algo.targets["critic"].nets[0]
+    return algo.actor.nets[0].twin(0), [critic.twin(k) for k in (0, 1)], [target.twin(k) for k in (0, 1)]
 
 
 @pytest.mark.parametrize("twin", ["min", "mean"])
@@ -142,7 +148,7 @@ def test_sacs_update_is_autograds(twin: str):
     loop, batch = ready(PENDULUM, cfg)
     algo = loop.algo
     actor, critics, targets = sac_parts(algo)
-    alpha = float(algo.alpha)
+    alpha = float(algo.temperature.alpha)
     noises = torch.from_numpy(copy.deepcopy(algo.rng).standard_normal((64, 1), dtype=np.float32))
 
     def policy(obs, noise):
@@ -164,21 +170,23 @@ def test_sacs_update_is_autograds(twin: str):
     action, log_prob = policy(batch.obs, noises[:32])
     actor_loss = (alpha * log_prob - join(critics, batch.obs, action)).mean()
     of_critic, of_actor = caught(algo.optims["critic"]), caught(algo.optims["actor"])
-    log_alpha = float(algo.log_alpha.weight)
+    log_alpha = float(algo.temperature.log_alpha.flat.weight)
     update = algo.update(batch)
-    check(algo.critic, gradients(algo.critic, critic_loss, {"q1": critics[0], "q2": critics[1]}), of_critic[0])
+    check(algo.critics, gradients(algo.critics, critic_loss, {"q1": critics[0], "q2": critics[1]}), of_critic[0])
     check(algo.actor, gradients(algo.actor, actor_loss, {"actor": actor}), of_actor[0])
     entropy = -float(log_prob.detach().mean())
     assert float(update.report()["entropy"]) == pytest.approx(entropy, abs=1e-4)
-    assert np.sign(float(algo.log_alpha.weight) - log_alpha) == np.sign(algo.target_entropy - entropy)
-    assert algo.target_entropy == -1
+    assert np.sign(float(algo.temperature.log_alpha.flat.weight) - log_alpha) == np.sign(
+        algo.temperature.target_entropy - entropy
+    )
+    assert algo.temperature.target_entropy == -1
 
 
 def test_sacs_update_over_choices_is_autograds():
     loop, batch = ready(CARTPOLE, SACConfig(**SOON))
     algo = loop.algo
     actor, critics, targets = sac_parts(algo)
-    alpha = float(algo.alpha)
+    alpha = float(algo.temperature.alpha)
     with torch.no_grad():
         log_p = actor(batch.next_obs).log_softmax(-1)
         q = torch.min(*(net(batch.next_obs) for net in targets))
@@ -190,16 +198,16 @@ def test_sacs_update_over_choices_is_autograds():
     actor_loss = (log_p.exp() * (alpha * log_p - least)).sum(-1).mean()
     of_critic, of_actor = caught(algo.optims["critic"]), caught(algo.optims["actor"])
     algo.update(batch)
-    check(algo.critic, gradients(algo.critic, critic_loss, {"q1": critics[0], "q2": critics[1]}), of_critic[0])
+    check(algo.critics, gradients(algo.critics, critic_loss, {"q1": critics[0], "q2": critics[1]}), of_critic[0])
     check(algo.actor, gradients(algo.actor, actor_loss, {"actor": actor}), of_actor[0])
-    assert algo.target_entropy == pytest.approx(0.5 * math.log(2))
+    assert algo.temperature.target_entropy == pytest.approx(0.5 * math.log(2))
 
 
 def test_td3s_update_is_autograds():
     loop, batch = ready(PENDULUM, TD3Config(**SOON, policy_delay=1))
     algo = loop.algo
-    actor, slow = algo.actor.net.twin(0), algo.targets["actor"].net.twin(0)
-    critics, targets = ([net.twin(k) for k in (0, 1)] for net in (algo.critic.net, algo.targets["critic"].net))
+    actor, slow = algo.actor.nets[0].twin(0), algo.targets["actor"].nets[0].twin(0)
+    critics, targets = ([net.twin(k) for k in (0, 1)] for net in (algo.critics.nets[0], algo.targets["critic"].nets[0]))
     rng = copy.deepcopy(algo.rng)
     with torch.no_grad():
         noise = torch.from_numpy(rng.standard_normal((32, 1), dtype=np.float32))
@@ -211,7 +219,7 @@ def test_td3s_update_is_autograds():
     actor_loss = -critics[0](torch.cat([batch.obs, actor(batch.obs).tanh()], -1)).mean()
     of_critic, of_actor = caught(algo.optims["critic"]), caught(algo.optims["actor"])
     algo.update(batch)
-    check(algo.critic, gradients(algo.critic, critic_loss, {"q1": critics[0], "q2": critics[1]}), of_critic[0])
+    check(algo.critics, gradients(algo.critics, critic_loss, {"q1": critics[0], "q2": critics[1]}), of_critic[0])
     check(algo.actor, gradients(algo.actor, actor_loss, {"actor": actor}), of_actor[0])
 
 
@@ -220,11 +228,11 @@ def test_crossqs_critics_see_both_halves_as_one_batch_and_only_then_move_their_s
     loop, batch = ready(PENDULUM, CrossQConfig(**SOON, policy_delay=1), net=net)
     algo = loop.algo
     assert not algo.targets
-    module = copy.deepcopy(algo.critic.net.module)
+    module = copy.deepcopy(algo.critics.nets[0].module)
     rng = copy.deepcopy(algo.rng)
-    alpha = float(algo.alpha)
+    alpha = float(algo.temperature.alpha)
     with torch.no_grad():
-        mean, log_std = algo.actor.net.module.eval()(batch.next_obs)[0].chunk(2, -1)
+        mean, log_std = algo.actor.nets[0].module.eval()(batch.next_obs)[0].chunk(2, -1)
         noise = torch.from_numpy(rng.standard_normal((64, 1), dtype=np.float32))[32:]
         next_action = torch.tanh(mean + log_std.exp() * noise)
         log_prob = (Normal(mean, log_std.exp()).log_prob(mean + log_std.exp() * noise) - torch.log(1 - next_action**2))[
@@ -237,8 +245,8 @@ def test_crossqs_critics_see_both_halves_as_one_batch_and_only_then_move_their_s
     loss = sum((batch.weight * (out[:32, 0] - goal) ** 2).mean() for out in outs)
     of_critic = caught(algo.optims["critic"])
     algo.update(batch)
-    check(algo.critic, gradients(algo.critic, loss, dict(module.heads.items())), of_critic[0])
-    moved = algo.critic.net.buffers()  # by the joint pass alone: the policy's loss came after it
+    check(algo.critics, gradients(algo.critics, loss, dict(module.heads.items())), of_critic[0])
+    moved = algo.critics.nets[0].buffers()  # by the joint pass alone: the policy's loss came after it
     for name, value in module.named_buffers():
         torch.testing.assert_close(moved[name.removeprefix("heads.")] if name not in moved else moved[name], value)
 
@@ -324,7 +332,7 @@ def test_recurrent_dqn_learns_from_stretches_as_they_were_lived(burn_in: int):
         state, outs = torch.zeros(size, 6), []
         for t in range(length + 1):
             with torch.set_grad_enabled(network is algo.q and t >= burn_in):
-                out, state = network.net.module(obs[t], state, torch.zeros(size, dtype=torch.bool))
+                out, state = network.nets[0].module(obs[t], state, torch.zeros(size, dtype=torch.bool))
             outs.append(out[0])
             if t == burn_in - 1:
                 state = state.detach()
@@ -338,8 +346,8 @@ def test_recurrent_dqn_learns_from_stretches_as_they_were_lived(burn_in: int):
     goal = batch.reward.view(length, size) + cfg.gamma * going * slow[1:].gather(-1, best)[..., 0]
     value = online[:-1].gather(-1, batch.action.view(length, size, 1))[..., 0]
     each = torch.nn.functional.huber_loss(value[burn_in:], goal[burn_in:], reduction="mean")
-    names = [name.removeprefix("heads.") for name, _ in algo.q.net.module.named_parameters()]
-    expected = dict(zip(names, torch.autograd.grad(each, list(algo.q.net.module.parameters())), strict=True))
+    names = [name.removeprefix("heads.") for name, _ in algo.q.nets[0].module.named_parameters()]
+    expected = dict(zip(names, torch.autograd.grad(each, list(algo.q.nets[0].module.parameters())), strict=True))
     seen = caught(algo.optims["q"])
     algo.update(batch)
     check(algo.q, expected, seen[0])
@@ -351,7 +359,7 @@ def test_a_truncated_step_of_a_stretch_is_left_out():
     while loop.algo.updates < 1:
         loop.learn()
     (batch,) = loop.algo.draw(loop.memory, 1)
-    learnt, out, *_ = loop.algo.forward(batch)
+    learnt, out, *_ = loop.algo.outputs(batch)
     assert batch.boundary.any()
     assert len(learnt.action) == len(out) == int((~batch.boundary).sum())
 
@@ -440,10 +448,10 @@ def test_every_report_of_crossq_has_the_policys_figures():
 def test_a_new_run_and_a_loaded_one_begin_with_the_same_temperature():
     one, other = (Loop(PENDULUM, SACConfig(alpha_init=0.2)).algo for _ in range(2))
     other.load_state_dict(copy.deepcopy(one.state_dict()))
-    assert float(one.alpha) == float(other.alpha)
+    assert float(one.temperature.alpha) == float(other.temperature.alpha)
 
 
 @pytest.mark.parametrize("cfg", [SACConfig(), TD3Config()], ids=lambda cfg: cfg.name)
 def test_twin_critics_share_nothing(cfg):
     algo = Loop(PENDULUM, cfg, net=MLPConfig(hidden=[8], shared=True)).algo
-    assert not any("trunk" in name for name in algo.critic.state_dict())
+    assert not any("trunk" in name for name in algo.critics.state_dict())

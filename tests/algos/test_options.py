@@ -9,7 +9,7 @@ from rlkit.algos.estimates import ValueTransform
 from rlkit.algos.ppo import FIELDS
 from rlkit.config.algo import A2CConfig, PPOConfig, ReinforceConfig
 from rlkit.config.learning import OptimizerConfig, ScheduleConfig
-from rlkit.maths import losses
+from rlkit.maths.losses import ppo_gradient
 from rlkit.maths.running import RunningRange
 from tests.algos.loop import Loop
 
@@ -55,13 +55,12 @@ def test_value_clipping_stops_no_gradient_before_the_first_step_of_a_rollout(kin
     loop = Loop(env_id, cfg, 4)
     for _ in range(4):
         rollout = loop.rollout()
-        output = loop.algo.net.value(rollout.obs[:-1].reshape(128, -1)).reshape(32, 4)
+        output = loop.algo.net.infer(rollout.obs[:-1].reshape(128, -1), 1).reshape(32, 4)
         np.testing.assert_allclose(rollout.fields["value"], output, rtol=1e-5, atol=1e-5)
         (batch,) = loop.memory.minibatches(128, FIELDS)
-        policy, value, _ = loop.algo.tape(batch)
-        d_value = losses.ppo_head(
-            loop.algo.dist, policy, value, batch, losses.PPOCoefficients(0.2, 0.5, 0.0, True), stats=False
-        ).d_value
+        policy, value = (out.detach() for out in loop.algo.outputs(batch))
+        coefs = {"clip_coef": 0.2, "vf_coef": 0.5, "ent_coef": 0.0, "clip_value": True}
+        _, d_value = ppo_gradient(policy, value, batch, dist=loop.algo.dist, **coefs)
         assert (d_value != 0).all()
         for minibatch in loop.algo.batches(loop.memory):
             loop.algo.update(minibatch)
@@ -86,7 +85,7 @@ def test_percentile_advantages_are_divided_by_the_range():
     width = scaled.algo.return_range.width
     assert width > 1
     np.testing.assert_allclose(other["advantage"] * width, one["advantage"], rtol=1e-5, atol=1e-5)
-    value = plain.algo.net.value(plain.collector.obs[:-1].reshape(200, 3)).reshape(50, 4)
+    value = plain.algo.net.infer(plain.collector.obs[:-1].reshape(200, 3), 1).reshape(50, 4)
     low, high = np.percentile(one["advantage"] + value, (5, 95))  # of the returns, not of the advantages
     assert width == pytest.approx(high - low, rel=1e-4)
     low, high = np.percentile(one["advantage"], (5, 95))

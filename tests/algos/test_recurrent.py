@@ -30,7 +30,7 @@ def test_sequences_give_what_acting_gave(cfg, cell: str):
         fields = ("obs", "action", "params", "value", "advantage")
         seen = 0
         for batch in loop.algo.minibatches(loop.memory, 40, fields):
-            policy, value, _ = loop.algo.tape(batch)
+            policy, value = (out.detach() for out in loop.algo.outputs(batch))
             torch.testing.assert_close(policy, batch.params, atol=1e-5, rtol=1e-5)
             torch.testing.assert_close(value, batch.value, atol=1e-5, rtol=1e-5)
             seen += len(batch.action)
@@ -64,7 +64,7 @@ def test_a_truncated_episode_is_bootstrapped_with_the_memory_it_had(ending: str)
     rollout = loop.rollout()
     state = np.zeros((1, 6), np.float32)
     for at in range(4):
-        _, value, state = loop.algo.net.advance(np.array([[at]], np.float32), state)
+        (_, value), state = loop.algo.net.advance(np.array([[at]], np.float32), state)
     end = 0.9 * float(value[0]) * (ending == "truncated")
     target = (rollout.fields["advantage"] + rollout.fields["value"])[:, 0]
     expected = [1 + 0.9 * (1 + 0.9 * (1 + end)), 1 + 0.9 * (1 + end), 1 + end]
@@ -103,7 +103,7 @@ def test_an_evaluation_forgets_between_episodes_and_so_does_a_user(tmp_path: Pat
         returns.append(total)
     assert np.mean(returns) == result.final_return.mean
     agent.act(obs)
-    again = [agent.algo.net.advance(obs, agent._actor.state)[0], agent.algo.net.advance(obs, 0 * agent._actor.state)[0]]
+    again = [agent.algo.net.advance(obs, state)[0][0] for state in (agent._actor.state, 0 * agent._actor.state)]
     assert not np.array_equal(*again)  # it does remember
 
 

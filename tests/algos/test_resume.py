@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from rlkit import compose
+from rlkit.config.algorithms import ALGORITHMS
 from rlkit.config.off_policy import OffPolicyConfig
-from rlkit.config.schema import SCHEMAS
 from rlkit.results.folder import SessionFolder
 from rlkit.results.manifest import newest
 from rlkit.training import session as session_module
@@ -33,14 +33,14 @@ def _watch_every_rollout(monkeypatch: pytest.MonkeyPatch):
 
 
 def overrides(algo: str) -> list[str]:
-    env = "env=pendulum" if algo in ("td3", "sac", "crossq") else "env=cartpole"
+    env = "env=pendulum" if ALGORITHMS[algo].actions[0] == "Box" else "env=cartpole"
     given = [f"algo={algo}", env, *SMALL, *EVERY_ROW, *OWN.get(algo, [])]
-    if issubclass(SCHEMAS["algo"][algo], OffPolicyConfig):
+    if issubclass(ALGORITHMS[algo].config, OffPolicyConfig):
         return [*given, "algo.learning_starts=40", "algo.batch_size=8", "algo.train_every_frames=6"]
     return [*given, "algo.n_steps=4"] if algo != "reinforce" else given
 
 
-@pytest.mark.parametrize("algo", sorted(SCHEMAS["algo"]))
+@pytest.mark.parametrize("algo", sorted(ALGORITHMS))
 def test_every_row_of_a_resumed_run_is_that_of_the_whole_run(algo: str, tmp_path: Path):
     session(tmp_path / "whole", overrides(algo))
     for at in STOPS:

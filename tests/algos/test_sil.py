@@ -8,51 +8,48 @@ from rlkit import compose
 from rlkit.config.algo import A2CSILConfig, PPOSILConfig, SILConfig
 from rlkit.errors import ConfigError
 from rlkit.maths.distributions import Bernoulli, Categorical, Gaussian
-from rlkit.maths.losses import SILCoefficients, by_autograd, sil_head, sil_loss
+from rlkit.maths.losses import sil_gradient, sil_loss
 from rlkit.maths.returns import gae
 from rlkit.memory.episodes import EpisodeMemory
 from rlkit.types import Rollout
 from tests.algos.loop import Loop
-from tests.maths.test_losses import make_case
+from tests.maths.test_losses import assert_closed, make_case
 
 
 @pytest.mark.parametrize("bound", [None, 0.6])
 @pytest.mark.parametrize("dist", [Categorical(3), Gaussian(2), Bernoulli(2)], ids=lambda d: type(d).__name__)
-def test_the_closed_head_is_the_gradient_of_the_loss(dist, bound: float | None):
+def test_the_closed_gradient_is_that_of_the_loss(dist, bound: float | None):
     dist, batch = make_case(dist, rows=32, dtype=torch.float64)
     generator = torch.Generator().manual_seed(0)
     batch.fields["ret"], batch.fields["weight"] = (
         torch.rand(32, dtype=torch.float64, generator=generator) * 2 for _ in range(2)
     )
     policy = torch.randn(32, dist.outputs + dist.free, dtype=torch.float64, generator=generator)
-    value, c = torch.randn(32, dtype=torch.float64, generator=generator), SILCoefficients(0.7, 0.3, bound)
-    closed, traced = sil_head(dist, policy, value, batch, c), by_autograd(sil_loss, dist, policy, value, batch, c)
-    torch.testing.assert_close(closed.d_policy, traced.d_policy, rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(closed.d_value, traced.d_value, rtol=1e-9, atol=1e-12)
-    for name, stat in traced.stats.items():
-        torch.testing.assert_close(closed.stats[name], stat)
+    value = torch.randn(32, dtype=torch.float64, generator=generator)
+    coefs = {"dist": dist, "coef": 0.7, "vf_coef": 0.3, "clip": bound}
+    assert_closed(sil_loss, (policy, value), batch, **coefs)
     worse = value >= batch.ret
     assert worse.any()
-    assert (closed.d_policy[worse] == 0).all()  # nothing is learnt where V >= R
-    assert (closed.d_value[worse] == 0).all()
+    for gradient in sil_gradient(policy, value, batch, **coefs):
+        assert (gradient[worse] == 0).all()  # nothing is learnt where V >= R
 
 
 def test_one_row_by_hand():
     dist, batch = make_case(Categorical(2), rows=1)
     batch.fields.update(ret=torch.tensor([3.0]), weight=torch.tensor([0.5]), action=torch.tensor([1]))
-    loss, stats = sil_loss(dist, torch.zeros(1, 2), torch.tensor([1.0]), batch, SILCoefficients(2.0, 0.1))
-    assert float(loss) == pytest.approx(2 * (0.5 * 2 * np.log(2) + 0.1 * 0.5 * 0.5 * 4))
-    assert stats["advantage"].tolist() == [2.0]
+    loss = sil_loss(torch.zeros(1, 2), torch.tensor([1.0]), batch, dist=dist, coef=2.0, vf_coef=0.1, clip=None)
+    assert float(loss.value) == pytest.approx(2 * (0.5 * 2 * np.log(2) + 0.1 * 0.5 * 0.5 * 4))
+    assert loss.stats["advantage"].tolist() == [2.0]
 
 
 def test_a_bound_holds_for_the_policys_part_and_the_values_gradient():
     dist, batch = make_case(Categorical(2), rows=1)
     batch.fields.update(ret=torch.tensor([3.0]), weight=torch.tensor([0.5]), action=torch.tensor([1]))
-    given = dist, torch.zeros(1, 2), torch.tensor([-2.0]), batch, SILCoefficients(2.0, 0.1, 1.0)
-    loss, stats = sil_loss(*given)
-    assert float(loss) == pytest.approx(2 * (0.5 * 1 * np.log(2) + 0.1 * 0.5 * (5 - 0.5)))
-    assert stats["advantage"].tolist() == [1.0]
-    assert sil_head(*given).d_value.tolist() == [pytest.approx(2 * 0.1 * 0.5 * -1)]
+    given, coefs = (torch.zeros(1, 2), torch.tensor([-2.0]), batch), {"coef": 2.0, "vf_coef": 0.1, "clip": 1.0}
+    loss = sil_loss(*given, dist=dist, **coefs)
+    assert float(loss.value) == pytest.approx(2 * (0.5 * 1 * np.log(2) + 0.1 * 0.5 * (5 - 0.5)))
+    assert loss.stats["advantage"].tolist() == [1.0]
+    assert sil_gradient(*given, dist=dist, **coefs)[1].tolist() == [pytest.approx(2 * 0.1 * 0.5 * -1)]
 
 
 def life_lost(rewards: list[list[float]], terminated: list[list[bool]], cut: list[tuple[int, int]]) -> Rollout:
@@ -155,7 +152,7 @@ def test_returns_are_those_of_whole_episodes_across_rollouts(ending: str, steps:
     episodes = loop.algo.episodes
     finished = 6 * steps // 3
     assert episodes.rows == 2 * 3 * finished
-    end = 0.9 * float(loop.algo.base.net.value(np.array([[3]], np.float32))[0]) * (ending == "truncated")
+    end = 0.9 * float(loop.algo.base.net.infer(np.array([[3]], np.float32), 1)[0]) * (ending == "truncated")
     at = episodes.fields["obs"][: episodes.rows, 0].astype(int)
     expected = np.array([1 + 0.9 * (1 + 0.9 * (1 + end)), 1 + 0.9 * (1 + end), 1 + end])
     np.testing.assert_array_equal(at, np.tile([0, 1, 2], 2 * finished))
@@ -198,7 +195,7 @@ def test_priorities_follow_the_advantage_of_the_step_before():
     loop = Loop("tests.envs.chain:Chain-v0", A2CSILConfig(n_steps=30))
     loop.rollout()
     *_, batch = loop.algo.batches(loop.memory)
-    value = loop.algo.base.net.tape(batch.obs)[1]
+    value = loop.algo.base.net.predict(batch.obs)[1]
     gain = (batch.ret - value).clamp(min=0).numpy().astype(np.float64)
     loop.algo.update(batch)
     mine = loop.algo.episodes.priorities.tree[batch.index.numpy()]
@@ -216,9 +213,7 @@ def test_an_update_on_episodes_is_a_step_with_the_coefficients_of_the_config():
     loop.rollout()
     *_, batch = loop.algo.batches(loop.memory)
     net = loop.algo.base.net
-    policy, value, back = net.tape(batch.obs)
-    head = sil_head(loop.algo.base.dist, policy, value, batch, SILCoefficients(0.5, 0.2, 0.3))
-    back(head.d_policy, head.d_value)
+    sil_loss(*net(batch.obs), batch, dist=loop.algo.base.dist, coef=0.5, vf_coef=0.2, clip=0.3).backward()
     expected, before = net.flat.grad.clone(), net.flat.weight.clone()
     for slot in net.flat.slots.values():
         slot.fresh = True

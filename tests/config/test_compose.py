@@ -5,9 +5,10 @@ import yaml
 
 from rlkit import compose
 from rlkit.config.algo import PPOConfig
+from rlkit.config.algorithms import ALGORITHMS
 from rlkit.config.net import MLPConfig
 from rlkit.config.run import slug
-from rlkit.config.schema import SCHEMAS, conf_dir, to_yaml
+from rlkit.config.schema import conf_dir, to_yaml
 from rlkit.errors import ConfigError, RlkitError
 
 
@@ -39,7 +40,7 @@ def test_every_algorithm_composes_with_every_net(algo: str, net: str):
         net, net.split("_")[0]
     )
     quiet = ["net.noisy=false"] if algo == "rainbow" and name in ("recurrent", "sequential") else []
-    if name == "recurrent" and (not SCHEMAS["algo"][algo].takes_sequences or algo in ("ddqn_per", "rainbow")):
+    if name == "recurrent" and (not ALGORITHMS[algo].sequences or algo in ("ddqn_per", "rainbow")):
         with pytest.raises(ConfigError, match=r"learns from single steps|replays sequences evenly"):
             compose([f"algo={algo}", f"net={net}", *quiet])
     else:
@@ -49,7 +50,7 @@ def test_every_algorithm_composes_with_every_net(algo: str, net: str):
 @pytest.mark.parametrize("memory", choices("memory"))
 @pytest.mark.parametrize("algo", choices("algo"))
 def test_every_algorithm_composes_with_its_memories_alone(algo: str, memory: str):
-    if memory in SCHEMAS["algo"][algo].memories:
+    if memory in ALGORITHMS[algo].memories:
         assert compose([f"algo={algo}", f"memory={memory}"]).memory.name == memory
     else:
         with pytest.raises(ConfigError, match=f"memory={memory} is not for {algo}"):

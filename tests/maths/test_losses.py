@@ -2,12 +2,31 @@ import numpy as np
 import pytest
 import torch
 
-from rlkit.maths import losses
+from rlkit.maths import losses, q_learning
 from rlkit.maths.distributions import Categorical, Gaussian
-from rlkit.maths.losses import PPOCoefficients, by_autograd, explained_variance, ppo_head, ppo_loss, standardise
+from rlkit.maths.losses import explained_variance, ppo_loss, standardise
 from rlkit.types import Batch
 
-PLAIN = PPOCoefficients(clip=0.2, vf=0.0, ent=0.0, clip_value=False)
+PLAIN = {"clip_coef": 0.2, "vf_coef": 0.0, "ent_coef": 0.0}
+
+
+def gradients(loss, outputs: tuple, *rest, **kwargs) -> tuple:
+    """The gradients by the outputs: in closed form, and those of autograd through the function that is read."""
+    leaves = [out.detach().requires_grad_() for out in outputs]
+    closed = loss(*leaves, *rest, **kwargs)
+    closed.backward()
+    found = [leaf.grad for leaf in leaves]
+    value, stats = loss.__wrapped__(*leaves, *rest, **kwargs)
+    assert closed.value == value
+    assert closed.stats.keys() == stats.keys()
+    return found, torch.autograd.grad(value, leaves)
+
+
+def assert_closed(loss, outputs: tuple, *rest, **kwargs) -> None:
+    found, expected = gradients(loss, outputs, *rest, **kwargs)
+    for one, other in zip(found, expected, strict=True):
+        assert one.abs().sum() > 0
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
 
 
 def bandit(ratio: float, advantage: float) -> tuple[torch.Tensor, torch.Tensor, Batch]:
@@ -24,14 +43,15 @@ def bandit(ratio: float, advantage: float) -> tuple[torch.Tensor, torch.Tensor, 
     [(1.5, 1.0, -1.2), (1.1, 1.0, -1.1), (0.5, 1.0, -0.5), (0.5, -1.0, 0.8), (1.5, -1.0, 1.5), (1.0, 2.0, -2.0)],
 )
 def test_the_clipped_surrogate_is_what_the_paper_says(ratio: float, advantage: float, expected: float):
-    loss, _ = ppo_loss(Categorical(2), *bandit(ratio, advantage), PLAIN)
-    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    loss = ppo_loss(*bandit(ratio, advantage), dist=Categorical(2), **PLAIN)
+    assert loss.value.item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(("ratio", "advantage", "moves"), [(1.5, 1.0, False), (0.5, -1.0, False), (1.5, -1.0, True)])
 def test_a_clipped_ratio_has_no_gradient(ratio: float, advantage: float, moves: bool):
-    head = ppo_head(Categorical(2), *bandit(ratio, advantage), PLAIN, stats=False)
-    assert bool(head.d_policy.abs().sum() > 0) == moves
+    policy, value, batch = bandit(ratio, advantage)
+    (d_policy, _), _ = gradients(ppo_loss, (policy, value), batch, dist=Categorical(2), **PLAIN)
+    assert bool(d_policy.abs().sum() > 0) == moves
 
 
 def test_at_ratio_1_the_gradient_is_reinforces():
@@ -40,8 +60,8 @@ def test_at_ratio_1_the_gradient_is_reinforces():
     batch.fields["log_prob"] = dist.log_prob(policy, batch.action).detach()
     reinforce = -(batch.advantage * dist.log_prob(policy, batch.action)).mean()
     (expected,) = torch.autograd.grad(reinforce, policy)
-    head = ppo_head(dist, policy.detach(), torch.zeros(9), batch, PLAIN, stats=False)
-    torch.testing.assert_close(head.d_policy, expected)
+    (d_policy, _), _ = gradients(ppo_loss, (policy, torch.zeros(9)), batch, dist=dist, **PLAIN)
+    torch.testing.assert_close(d_policy, expected)
 
 
 def make_case(dist, rows: int = 9, dtype=torch.float32, seed: int = 0):
@@ -53,53 +73,83 @@ def make_case(dist, rows: int = 9, dtype=torch.float32, seed: int = 0):
     return dist, Batch({"action": action, "log_prob": dist.log_prob(old, action), **numbers})
 
 
+def outputs_for(dist, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """A policy and a value near those that the batch was made with."""
+    g, rows = torch.Generator().manual_seed(1), len(batch)
+    policy = torch.randn(rows, dist.outputs + dist.free, generator=g, dtype=torch.float64) * 0.5
+    return policy, batch.value + 0.3 * torch.randn(rows, generator=g, dtype=torch.float64)
+
+
 @pytest.mark.parametrize("dist", [Categorical(3), Gaussian(2)], ids=["categorical", "gaussian"])
-@pytest.mark.parametrize("ent", [0.0, 0.03])
+@pytest.mark.parametrize("ent_coef", [0.0, 0.03])
 @pytest.mark.parametrize("clip_value", [True, False])
-def test_the_closed_head_is_the_gradient_of_the_loss(dist, ent: float, clip_value: bool):
+def test_ppos_closed_gradient_is_that_of_its_loss(dist, ent_coef: float, clip_value: bool):
     dist, batch = make_case(dist, rows=64, dtype=torch.float64)
-    g = torch.Generator().manual_seed(1)
-    policy = torch.randn(64, dist.outputs + dist.free, generator=g, dtype=torch.float64) * 0.5
-    value = batch.value + 0.3 * torch.randn(64, generator=g, dtype=torch.float64)
-    c = PPOCoefficients(clip=0.2, vf=0.5, ent=ent, clip_value=clip_value)
-    closed, traced = (
-        ppo_head(dist, policy, value, batch, c, stats=True),
-        by_autograd(ppo_loss, dist, policy, value, batch, c),
+    outputs = outputs_for(dist, batch)
+    numbers = {"clip_coef": 0.2, "vf_coef": 0.5, "ent_coef": ent_coef, "clip_value": clip_value}
+    assert_closed(ppo_loss, outputs, batch, dist=dist, **numbers)
+    assert 0 < ppo_loss(*outputs, batch, dist=dist, **numbers).stats["clip_fraction"] < 1
+
+
+@pytest.mark.parametrize("dist", [Categorical(3), Gaussian(2)], ids=["categorical", "gaussian"])
+def test_a2cs_closed_gradient_is_that_of_its_loss(dist):
+    dist, batch = make_case(dist, rows=64, dtype=torch.float64)
+    assert_closed(losses.a2c_loss, outputs_for(dist, batch), batch, dist=dist, vf_coef=0.5, ent_coef=0.03)
+
+
+@pytest.mark.parametrize("clip", [None, 0.4])
+def test_self_imitations_closed_gradient_is_that_of_its_loss(clip: float | None):
+    dist, batch = make_case(Categorical(3), rows=64, dtype=torch.float64)
+    batch.fields.update(ret=batch.target, weight=batch.advantage.abs())
+    assert_closed(losses.sil_loss, outputs_for(dist, batch), batch, dist=dist, coef=0.7, vf_coef=0.2, clip=clip)
+
+
+@pytest.mark.parametrize("twin", ["min", "mean"])
+def test_sacs_closed_gradients_are_those_of_its_losses(twin: str):
+    g = torch.Generator().manual_seed(0)
+    q, log_prob = torch.randn(2, 9, generator=g).double(), torch.randn(9, generator=g).double()
+    alpha = torch.tensor(0.3, dtype=torch.float64)
+    assert_closed(losses.soft_actor_loss, (q, log_prob), alpha, twin=twin)
+    logits, values = torch.randn(9, 4, generator=g).double(), torch.randn(9, 4, generator=g).double()
+    assert_closed(losses.soft_policy_loss, (logits,), values, alpha)
+    assert_closed(losses.temperature_loss, (alpha,), log_prob, -1.0, plain=twin == "mean")
+
+
+@pytest.mark.parametrize("huber", [True, False])
+def test_the_closed_gradients_of_q_learning_are_those_of_its_losses(huber: bool):
+    g = torch.Generator().manual_seed(0)
+    q, action = 2 * torch.randn(9, 4, generator=g).double(), torch.randint(4, (9,), generator=g)
+    target, weight = torch.randn(9, generator=g).double(), torch.rand(9, generator=g).double()
+    assert_closed(q_learning.td_loss, (q,), action, target, weight, huber=huber)
+    twins = torch.randn(3, 9, 4, generator=g).double()
+    assert_closed(q_learning.critics_loss, (twins,), target, weight, action)
+    assert_closed(q_learning.critics_loss, (twins[..., 0],), target, weight)
+    atoms = torch.randn(9, 4, 5, generator=g).double()
+    assert_closed(
+        q_learning.categorical_loss, (atoms,), action, torch.rand(9, 5, generator=g).double().softmax(-1), weight
     )
-    torch.testing.assert_close(closed.d_policy, traced.d_policy, rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(closed.d_value, traced.d_value, rtol=1e-9, atol=1e-12)
-    assert closed.stats.keys() == traced.stats.keys() == {*losses_logged()}
-    for name in closed.stats:
-        torch.testing.assert_close(closed.stats[name], traced.stats[name], rtol=1e-9, atol=1e-12)
-    assert 0 < closed.stats["clip_fraction"] < 1
-
-
-def losses_logged() -> tuple[str, ...]:
-    return ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
+    assert_closed(q_learning.quantile_loss, (atoms,), action, torch.randn(9, 7, generator=g).double(), weight)
 
 
 def test_the_value_loss_is_the_mean_squared_error_without_a_half():
     _, batch = make_case(Categorical(2), rows=2)
     batch.fields.update(target=torch.tensor([1.0, 3.0]), advantage=torch.zeros(2))
-    c = PLAIN._replace(vf=0.5)
-    loss, stats = ppo_loss(Categorical(2), torch.zeros(2, 2), torch.tensor([0.0, 0.0]), batch, c)
-    assert stats["value_loss"].item() == 5.0
-    assert loss.item() == 2.5
+    numbers = {**PLAIN, "vf_coef": 0.5}
+    loss = ppo_loss(torch.zeros(2, 2), torch.tensor([0.0, 0.0]), batch, dist=Categorical(2), **numbers)
+    assert loss.stats["value_loss"].item() == 5.0
+    assert loss.value.item() == 2.5
 
 
-def test_the_approximate_kl_is_the_exact_one_in_expectation():
-    dist = Categorical(3)
+def test_the_logged_kl_is_the_exact_one_in_expectation():
+    dist, actions = Categorical(3), torch.arange(3)
     old, new = torch.tensor([[0.2, -0.1, 0.4]]), torch.tensor([[0.0, 0.3, 0.1]])
     p, q = torch.softmax(old, -1)[0], torch.softmax(new, -1)[0]
-    exact = (p * (p / q).log()).sum()
-    log_ratio = (q / p).log()
-    estimate = (p * (log_ratio.exp() - 1 - log_ratio)).sum()
-    torch.testing.assert_close(estimate, exact)
-    action = torch.arange(3)
-    rows = Batch({"action": action, "log_prob": dist.log_prob(old.expand(3, 3), action), "advantage": torch.zeros(3)})
-    rows.fields["target"] = torch.zeros(3)
-    logged = ppo_loss(dist, new.expand(3, 3), torch.zeros(3), rows, PLAIN)[1]["approx_kl"]
-    torch.testing.assert_close(logged, (log_ratio.exp() - 1 - log_ratio).mean())
+    each = []
+    for action in actions:
+        fields = {"action": action[None], "log_prob": dist.log_prob(old, action[None]), "advantage": torch.zeros(1)}
+        batch = Batch({**fields, "target": torch.zeros(1)})
+        each.append(ppo_loss(new, torch.zeros(1), batch, dist=dist, **PLAIN).stats["approx_kl"])
+    torch.testing.assert_close((p * torch.stack(each)).sum(), (p * (p / q).log()).sum())
 
 
 def test_standardising():
@@ -121,4 +171,3 @@ def test_explained_variance():
 def test_a_missing_field_says_which_there_are():
     with pytest.raises(AttributeError, match="no field 'weight'; it has action"):
         _ = make_case(Categorical(2))[1].weight
-    assert losses.PPOCoefficients._fields == ("clip", "vf", "ent", "clip_value")

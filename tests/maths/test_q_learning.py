@@ -19,15 +19,22 @@ def test_dueling_is_value_plus_centred_advantage_and_its_gradient():
 
 
 @pytest.mark.parametrize("huber", [True, False])
-def test_the_error_is_torchs_loss_and_gradient(huber: bool):
-    value = (torch.randn(50, dtype=F64) * 3).requires_grad_()
-    target = torch.randn(50, dtype=F64)
-    theirs = torch.nn.functional.huber_loss if huber else lambda v, t, reduction: 0.5 * (v - t).square()
-    expected = theirs(value, target, reduction="none")
-    loss, gradient, error = q.td_error(value.detach(), target, huber)
-    torch.testing.assert_close(loss, expected.detach())
-    torch.testing.assert_close(gradient, torch.autograd.grad(expected.sum(), value)[0])
-    torch.testing.assert_close(error, value.detach() - target)
+def test_the_loss_of_one_action_is_torchs(huber: bool):
+    value, target = torch.randn(50, 3, dtype=F64) * 3, torch.randn(50, dtype=F64)
+    action = torch.randint(3, (50,))
+    taken = value[torch.arange(50), action]
+    theirs = torch.nn.functional.huber_loss if huber else lambda v, t: 0.5 * (v - t).square().mean()
+    loss = q.td_loss(value, action, target, huber=huber)
+    torch.testing.assert_close(loss.value, theirs(taken, target))
+    torch.testing.assert_close(loss.stats["priority"], (taken - target).abs())
+
+
+def test_the_entries_of_actions_are_picked_on_any_axis():
+    action = torch.tensor([2, 0])
+    plain, atoms = torch.arange(6).view(2, 3), torch.arange(24).view(2, 3, 4)
+    assert q.of_action(plain, action).tolist() == [2, 3]
+    assert q.of_action(atoms, action).tolist() == [[8, 9, 10, 11], [12, 13, 14, 15]]
+    assert q.of_action(torch.stack([plain, 10 * plain]), action, 2).tolist() == [[2, 3], [20, 30]]
 
 
 def test_a_distribution_is_projected_as_bellemare_et_al_write_it():
@@ -52,20 +59,24 @@ def test_a_distribution_is_projected_as_bellemare_et_al_write_it():
     assert projected[4].tolist() == pytest.approx([0, 0, 0.75, 0.25, 0])  # a terminal reward of 0.25
 
 
-def test_the_gradients_of_distributional_errors_are_autograds():
-    logits = torch.randn(4, 7, dtype=F64).requires_grad_()
-    target = torch.softmax(torch.randn(4, 7, dtype=F64), -1)
-    loss, gradient = q.categorical_error(logits, target)
-    torch.testing.assert_close(gradient, torch.autograd.grad(loss.sum(), logits)[0])
-    quantile = torch.randn(4, 7, dtype=F64).requires_grad_()
-    loss, gradient = q.quantile_error(quantile, torch.randn(4, 7, dtype=F64) * 2)
-    torch.testing.assert_close(gradient, torch.autograd.grad(loss.sum(), quantile)[0])
+def test_tqcs_loss_is_the_papers():
+    quantile, target = torch.randn(2, 3, 5, dtype=F64), torch.randn(3, 8, dtype=F64)
+    expected = 0.0
+    for n in range(2):
+        for b in range(3):
+            for m in range(5):
+                for y in target[b]:
+                    error = float(y - quantile[n, b, m])
+                    huber = 0.5 * error**2 if abs(error) <= 1 else abs(error) - 0.5
+                    expected += abs((m + 0.5) / 5 - (error < 0)) * huber / (5 * 8) / 3
+    loss = q.tqc_loss(quantile, target, torch.ones(3, dtype=F64))
+    assert loss.value.item() == pytest.approx(expected)
 
 
 def test_quantiles_go_to_the_quantiles():
     draws = torch.from_numpy(np.random.default_rng(0).exponential(100, (1, 4000)))  # wide beside the Huber bound
-    quantile = torch.zeros(1, 4, dtype=F64)
+    quantile, action, weight = torch.zeros(1, 1, 4, dtype=F64), torch.zeros(1, dtype=torch.int64), torch.ones(1)
     for _ in range(8000):
-        quantile -= 0.5 * q.quantile_error(quantile, draws)[1]
+        quantile -= 0.5 * q.quantile_gradient(quantile, action, draws, weight)[0]
     expected = np.quantile(draws.numpy(), [1 / 8, 3 / 8, 5 / 8, 7 / 8])
-    np.testing.assert_allclose(quantile[0].numpy(), expected, rtol=0.03, atol=0.6)
+    np.testing.assert_allclose(quantile[0, 0].numpy(), expected, rtol=0.03, atol=0.6)

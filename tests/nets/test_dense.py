@@ -28,12 +28,9 @@ def bound(net: Dense, dtype: torch.dtype) -> Dense:
 def make(inputs=3, hidden=(8, 5), outputs=(4, 1), activation="tanh", seed=0, dtype=torch.float32) -> Dense:
     names = [f"n{k}" for k in range(len(outputs))]
     generator = torch.Generator().manual_seed(seed)
-    net = build(
-        MLPConfig(hidden=list(hidden), activation=activation),
-        {name: Output(width, 1.0) for name, width in zip(names, outputs, strict=True)},
-        vectors(inputs),
-        generator,
-    )
+    cfg = MLPConfig(hidden=list(hidden), activation=activation)
+    owed = {name: Output(cfg, (width,), 1.0) for name, width in zip(names, outputs, strict=True)}
+    net = build(owed, vectors(inputs), generator)
     assert isinstance(net, Dense)
     bound(net, dtype)
     for bias in (w for name, w in net.state_dict().items() if name.endswith("bias")):
@@ -132,12 +129,9 @@ def test_a_gradient_at_the_first_rows_is_that_of_these_alone(
 ):
     """On the dense core, in NumPy and in torch, and through autograd."""
     monkeypatch.setattr("rlkit.nets.kernels.LARGE", large)
-    net = build(
-        MLPConfig(hidden=[8, 5], activation=activation),
-        {"a": Output(4, 1.0), "b": Output(1, 1.0)},
-        vectors(3),
-        torch.Generator().manual_seed(0),
-    )
+    cfg = MLPConfig(hidden=[8, 5], activation=activation)
+    owed = {"a": Output(cfg, (4,), 1.0), "b": Output(cfg, (1,), 1.0)}
+    net = build(owed, vectors(3), torch.Generator().manual_seed(0))
     assert isinstance(net, Dense) == net.rowwise == (activation != "silu")
     net.bind(Slot(torch.zeros(net.size), torch.zeros(net.size)))
     x, d = torch.randn(6, 3), [torch.randn(4, 4), torch.randn(4, 1)]
@@ -179,12 +173,9 @@ def test_the_padding_of_a_narrow_output_stays_zero():
 
 @pytest.mark.parametrize("activation", ["tanh", "silu"])
 def test_initialisation_is_orthogonal_with_the_gains_asked_for(activation: str):
-    net = build(
-        MLPConfig(hidden=[16, 16], activation=activation),
-        {"actor": Output(3, 0.01), "critic": Output(1, 1.0)},
-        vectors(4),
-        torch.Generator().manual_seed(0),
-    )
+    cfg = MLPConfig(hidden=[16, 16], activation=activation)
+    owed = {"actor": Output(cfg, (3,), 0.01), "critic": Output(cfg, (), 1.0)}
+    net = build(owed, vectors(4), torch.Generator().manual_seed(0))
     state = net.state_dict()
     hidden = state["actor.2.weight"]
     torch.testing.assert_close(hidden @ hidden.T, 2 * torch.eye(16), atol=1e-5, rtol=1e-5)
@@ -197,7 +188,7 @@ def test_initialisation_is_orthogonal_with_the_gains_asked_for(activation: str):
 def test_other_activations_and_layer_norm_go_through_autograd():
     for cfg in (MLPConfig(activation="silu"), MLPConfig(layer_norm=True)):
         generator = torch.Generator().manual_seed(0)
-        net = build(cfg, {"a": Output(2, 1), "b": Output(1, 1)}, vectors(3), generator)
+        net = build({"a": Output(cfg, (2,), 1), "b": Output(cfg, (), 1)}, vectors(3), generator)
         assert isinstance(net, Traced)
         flat = Flat({"net": net.size}, torch.device("cpu"))
         before = {k: v.clone() for k, v in net.state_dict().items()}

@@ -14,7 +14,7 @@ from rlkit.nets.optim import Flat
 
 VECTORS = spaces.Box(-1, 1, (5,))
 PICTURES = spaces.Box(0, 255, (4, 40, 40), np.uint8)
-OUTPUTS = {"actor": Output(3, 0.01), "critic": Output(1, 1.0)}
+OUTPUTS = {"actor": (3, 0.01), "critic": (1, 1.0)}
 CPU = torch.device("cpu")
 
 
@@ -42,8 +42,12 @@ NETS = {
 }
 
 
+def of(cfg, outputs=OUTPUTS) -> dict[str, Output]:
+    return {name: Output(cfg, (width,), gain) for name, (width, gain) in outputs.items()}
+
+
 def bound(cfg, observation, outputs=OUTPUTS, seed: int = 0) -> tuple[Net, Flat]:
-    net = build(cfg, outputs, observation, torch.Generator().manual_seed(seed))
+    net = build(of(cfg, outputs), observation, torch.Generator().manual_seed(seed))
     flat = Flat({"net": net.size}, CPU)
     net.bind(flat.slots["net"])
     return net, flat
@@ -115,7 +119,7 @@ def test_a_shared_trunk_is_one_and_separate_ones_are_two():
 @pytest.mark.parametrize("init", ["orthogonal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"])
 def test_each_initialiser_has_its_deviation_and_its_gains(init: str):
     cfg = MLPConfig(hidden=[400, 300], init=init, hidden_gain=2.0, policy_gain=0.5, value_gain=3.0)
-    outputs = {"actor": Output(200, cfg.policy_gain), "critic": Output(200, cfg.value_gain)}
+    outputs = {"actor": (200, cfg.policy_gain), "critic": (200, cfg.value_gain)}
     state = bound(cfg, spaces.Box(-1, 1, (300,)), outputs)[0].state_dict()
     for key, gain in [("actor.2.weight", 2.0), ("actor.4.weight", 0.5), ("critic.4.weight", 3.0)]:
         rows, columns = state[key].shape
@@ -192,7 +196,7 @@ def test_batch_renormalisation_bounds_its_corrections():
     "cfg", [ConvConfig(channels=[4], kernels=[8], strides=[4], hidden=[]), ImpalaConfig(channels=[4])]
 )
 def test_the_first_convolution_sees_pictures_between_0_and_1(cfg: ConvConfig | ImpalaConfig):
-    net = build(cfg, OUTPUTS, PICTURES, torch.Generator().manual_seed(0))
+    net = build(of(cfg), PICTURES, torch.Generator().manual_seed(0))
     first = net.module.trunk[1]
     x = torch.randint(0, 256, (3, *PICTURES.shape), dtype=torch.uint8)
     plain = functional.conv2d(x / 255, first.weight, first.bias, first.stride, first.padding)

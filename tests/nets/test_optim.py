@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -41,7 +43,19 @@ def views(flat: torch.Tensor) -> dict[str, torch.Tensor]:
 def make(cfg: OptimizerConfig, **kwargs):
     flat = Flat({"a": 6, "b": 3}, CPU)
     flat.weight.copy_(torch.randn(9, generator=torch.Generator().manual_seed(7)))
-    return build(cfg, flat, views=views, **{"learning_rate": 0.01, "max_grad_norm": None, **kwargs})
+    parameters = SimpleNamespace(flat=flat, views=views)
+    return build(cfg, parameters, **{"learning_rate": 0.01, "max_grad_norm": None, **kwargs})
+
+
+class Given:
+    """A loss whose gradient is known."""
+
+    def __init__(self, flat: Flat, gradient: torch.Tensor) -> None:
+        self.flat, self.gradient = flat, gradient
+
+    def backward(self) -> None:
+        self.flat.grad.copy_(self.gradient)
+        self.flat.slots["a"].fresh = False
 
 
 def gradient(step: int) -> torch.Tensor:
@@ -61,9 +75,7 @@ def test_each_equals_torchs(which: str, max_grad_norm: float | None):
         if max_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_([parameter], max_grad_norm)
         reference.step()
-        mine.flat.grad.copy_(gradient(step))
-        mine.flat.slots["a"].fresh = False
-        mine.step()
+        mine.step(Given(mine.flat, gradient(step)))
     torch.testing.assert_close(mine.flat.weight, parameter.detach(), rtol=1e-5, atol=1e-6)
     assert mine.flat.slots["a"].fresh
 
@@ -76,8 +88,7 @@ def test_biases_decay_only_when_told(name: str):
         )
         for step in range(3):  # Adam's first step has one size whatever the gradient's
             for optim in (decaying, plain):
-                optim.flat.grad.copy_(gradient(step))
-                optim.step()
+                optim.step(Given(optim.flat, gradient(step)))
         moved = decaying.flat.weight != plain.flat.weight
         assert moved[:6].any()
         assert bool(moved[6:].any()) == decay_biases
@@ -90,9 +101,8 @@ def test_muon_takes_matrices_and_says_what_it_cannot_take():
 
 def test_a_short_gradient_is_not_scaled_up():
     optim = make(OptimizerConfig(), max_grad_norm=1.0)
-    optim.flat.grad.zero_()
-    optim.flat.grad[:2] = torch.tensor([0.3, 0.4])
-    optim.step()
+    short = torch.tensor([0.3, 0.4, 0, 0, 0, 0, 0, 0, 0])
+    optim.step(Given(optim.flat, short))
     assert optim.grad_norm.item() == pytest.approx(0.5)
     torch.testing.assert_close(optim.flat.grad[:2], torch.tensor([0.3, 0.4]))
 
@@ -103,8 +113,7 @@ def test_a_short_gradient_is_not_scaled_up():
 def test_the_norm_is_that_of_the_gradient_as_it_was_given(name: str, kwargs: dict, decay: float):
     optim = make(OptimizerConfig(name=name, weight_decay=decay), **kwargs)
     for step in range(3):
-        optim.flat.grad.copy_(gradient(step))
-        optim.step()
+        optim.step(Given(optim.flat, gradient(step)))
         assert optim.grad_norm.item() == pytest.approx(gradient(step).norm().item(), rel=1e-5)
 
 
@@ -112,8 +121,7 @@ def test_the_norm_is_that_of_the_gradient_as_it_was_given(name: str, kwargs: dic
 def test_its_state_continues_where_it_was(which: str):
     def run(optim, steps: range) -> None:
         for step in steps:
-            optim.flat.grad.copy_(gradient(step))
-            optim.step()
+            optim.step(Given(optim.flat, gradient(step)))
 
     whole, first, second = (make(THEIRS[which][0]) for _ in range(3))
     run(whole, range(10))

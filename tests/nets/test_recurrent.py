@@ -6,8 +6,8 @@ import torch
 from gymnasium import spaces
 
 from rlkit.config.net import MLPConfig, RecurrentConfig
-from rlkit.maths.distributions import Categorical
-from rlkit.nets.actor_critic import ActorCritic
+from rlkit.nets.build import Output
+from rlkit.nets.network import Network
 
 SHAPES = {
     "gru": (RecurrentConfig(hidden=[6], width=5), None),
@@ -19,15 +19,14 @@ SHAPES = {
 L, B = 7, 3
 
 
-def make(shape: str) -> ActorCritic:
+def make(shape: str) -> Network:
     net, critic = SHAPES[shape]
-    observation = spaces.Box(-1, 1, (2,))
+    outputs = {"actor": Output(net, (3,), 0.01), "critic": Output(critic or net, (), 1.0)}
     generator = torch.Generator().manual_seed(0)
-    device = torch.device("cpu")
-    return ActorCritic(net, critic, observation=observation, dist=Categorical(3), generator=generator, device=device)
+    return Network(outputs, spaces.Box(-1, 1, (2,)), generator, torch.device("cpu"))
 
 
-def case(net: ActorCritic):
+def case(net: Network):
     generator = torch.Generator().manual_seed(1)
     obs = torch.randn(L, B, 2, generator=generator)
     state = torch.randn(B, net.state_size, generator=generator)
@@ -40,10 +39,10 @@ def case(net: ActorCritic):
 def test_a_sequence_is_its_steps_one_by_one_with_resets(shape: str):
     net = make(shape)
     obs, state, boundary = case(net)
-    policy, value, _ = net.tape(obs.flatten(0, 1), state=state, boundary=boundary.flatten())
+    policy, value = net.sequence(obs.flatten(0, 1), state, boundary.flatten(), constant=True)[0]
     at = state.numpy()
     for t in range(L):
-        params, v, at = net.advance(obs[t].numpy(), at)
+        (params, v), at = net.advance(obs[t].numpy(), at)
         np.testing.assert_allclose(params, policy.view(L, B, -1)[t].numpy(), atol=1e-6)
         np.testing.assert_allclose(v, value.view(L, B)[t].numpy(), atol=1e-6)
         at = at.copy()
@@ -56,15 +55,15 @@ def test_the_gradient_is_that_of_finite_differences(shape: str):
     obs, state, boundary = case(net)
     generator = torch.Generator().manual_seed(3)
     d_policy, d_value = torch.randn(L * B, 3, generator=generator), torch.randn(L * B, generator=generator)
-    inputs = {"state": state, "boundary": boundary.flatten()}
+    inputs = obs.flatten(0, 1), state, boundary.flatten()
 
     def along(direction: torch.Tensor, step: float) -> float:
         net.flat.weight.add_(direction, alpha=step)
-        policy, value, _ = net.tape(obs.flatten(0, 1), **inputs)
+        policy, value = net.sequence(*inputs, constant=True)[0]
         net.flat.weight.add_(direction, alpha=-step)
         return float((policy * d_policy).sum() + (value * d_value).sum())
 
-    net.tape(obs.flatten(0, 1), **inputs)[2](d_policy, d_value)
+    torch.autograd.backward(net.sequence(*inputs)[0], (d_policy, d_value))
     grad = net.flat.grad.clone()
     assert all(bool(g.abs().sum() > 0) for g in net.views(grad).values())
     for seed in range(3):
@@ -92,15 +91,15 @@ def test_rows_that_are_left_out_have_no_gradient():
     net = make("gru")
     obs, state, boundary = case(net)
     rows = torch.tensor([0, 4, 10])
-    policy, _, back = net.tape(obs.flatten(0, 1), state=state, boundary=boundary.flatten(), rows=rows)
-    assert policy.shape == (3, 3)
-    back(torch.ones(3, 3), torch.ones(3))
+    outs, _ = net.sequence(obs.flatten(0, 1), state, boundary.flatten(), rows)
+    assert outs[0].shape == (3, 3)
+    torch.autograd.backward(outs, (torch.ones(3, 3), torch.ones(3)))
     some = net.flat.grad.clone()
     net.flat.slots["net0"].fresh = True
     full = torch.zeros(L * B, 3), torch.zeros(L * B)
     for whole in full:
         whole[rows] = 1
-    net.tape(obs.flatten(0, 1), state=state, boundary=boundary.flatten())[2](*full)
+    torch.autograd.backward(net.sequence(obs.flatten(0, 1), state, boundary.flatten())[0], full)
     torch.testing.assert_close(some, net.flat.grad)
 
 

@@ -1,7 +1,7 @@
 """Soft actor-critic for discrete actions (Christodoulou 2019, arXiv:1910.07207).
 
 As SAC, with a categorical policy and critics that give the values of all actions, so that expectations over actions
-are exact sums. The critics move towards `r + discount sum_a' pi(a'|s') (min Q'(s', a') - alpha log pi(a'|s'))` (eq. 10),
+are exact sums. The critics move to `r + discount sum_a' pi(a'|s') (min Q'(s', a') - alpha log pi(a'|s'))` (eq. 10),
 the policy along eq. 12, the temperature along eq. 13.
 """
 
