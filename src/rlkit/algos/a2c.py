@@ -30,7 +30,6 @@ class A2C(PolicyGradient):
 
     @property
     def rollout_steps(self) -> int:
-        """See `Algorithm`."""
         return self.cfg.n_steps
 
     def prepare(self, rollout: Rollout) -> Rollout:

@@ -174,7 +174,6 @@ class DQN(OffPolicy):
         return {**super().state_dict(), **({"repeats": self.repeats.state_dict()} if self.repeats else {})}
 
     def load_state_dict(self, state: State) -> None:
-        """See `Algorithm`."""
         super().load_state_dict(state)
         if self.repeats:
             self.repeats.load_state_dict(state["repeats"])

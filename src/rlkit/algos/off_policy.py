@@ -104,11 +104,9 @@ class OffPolicy(Algorithm):
         return noise.to(next(iter(self.networks.values())).device)
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """See `Algorithm`."""
         return {name: w for network in self.networks.values() for name, w in network.state_dict().items()}
 
     def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
-        """See `Algorithm`."""
         for network in self.networks.values():
             network.load_state_dict(weights)
 
@@ -122,7 +120,6 @@ class OffPolicy(Algorithm):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """See `Algorithm`."""
         for name, target in self.targets.items():
             target.load_state_dict(state["targets"][name])
         for name, optimizer in self.optims.items():

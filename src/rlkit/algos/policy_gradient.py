@@ -135,11 +135,9 @@ class PolicyGradient(Algorithm):
         return Update(lambda: {**self.rollout_metrics, **loss.stats, "grad_norm": self.optim.grad_norm})
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """See `Algorithm`."""
         return self.net.state_dict()
 
     def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
-        """See `Algorithm`."""
         self.net.load_state_dict(weights)
 
     def state_dict(self) -> State:
@@ -151,7 +149,6 @@ class PolicyGradient(Algorithm):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """See `Algorithm`."""
         self.optim.load_state_dict(state["optim"])
         self.transform.load_state_dict(state["transform"])
         self.return_range.load_state_dict(state["return_range"])

@@ -61,7 +61,6 @@ class PPO(PolicyGradient):
 
     @property
     def rollout_steps(self) -> int:
-        """See `Algorithm`."""
         return self.cfg.n_steps
 
     def prepare(self, rollout: Rollout) -> Rollout:

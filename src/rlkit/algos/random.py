@@ -26,7 +26,6 @@ class Random(Algorithm):
 
     @property
     def rollout_steps(self) -> int:
-        """See `Algorithm`."""
         return self.cfg.n_steps
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:

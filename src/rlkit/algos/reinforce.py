@@ -38,7 +38,6 @@ class Reinforce(PolicyGradient):
 
     @property
     def rollout_episodes(self) -> int:
-        """See `Algorithm`."""
         return self.cfg.episodes
 
     def prepare(self, rollout: Rollout) -> Rollout:

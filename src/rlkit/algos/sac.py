@@ -108,6 +108,5 @@ class SAC(SoftActorCritic):
         return {**super().state_dict(), "noise": self.noise.state_dict()}
 
     def load_state_dict(self, state: State) -> None:
-        """See `Algorithm`."""
         super().load_state_dict(state)
         self.noise.load_state_dict(state["noise"])

@@ -46,7 +46,6 @@ class SARSA(Algorithm):
 
     @property
     def rollout_steps(self) -> int:
-        """See `Algorithm`."""
         return int(self.cfg.n_steps)
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
@@ -99,11 +98,9 @@ class SARSA(Algorithm):
         return Update(metrics)
 
     def weights(self) -> dict[str, Tensor]:
-        """See `Algorithm`."""
         return self.q.state_dict()
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
-        """See `Algorithm`."""
         self.q.load_state_dict(weights)
 
     def state_dict(self) -> State:
@@ -111,5 +108,4 @@ class SARSA(Algorithm):
         return {"optim": self.optim.state_dict()}
 
     def load_state_dict(self, state: State) -> None:
-        """See `Algorithm`."""
         self.optim.load_state_dict(state["optim"])

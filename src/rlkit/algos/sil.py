@@ -66,7 +66,6 @@ class SelfImitation(Algorithm):
 
     @property
     def rollout_steps(self) -> int:
-        """See `Algorithm`."""
         return self.base.rollout_steps
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
@@ -105,15 +104,12 @@ class SelfImitation(Algorithm):
         return Update({**self.base_metrics, **stats})
 
     def interrupt(self) -> None:
-        """See `Algorithm`."""
         self.episodes.interrupt()
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """See `Algorithm`."""
         return self.base.weights()
 
     def load_weights(self, weights: dict[str, torch.Tensor]) -> None:
-        """See `Algorithm`."""
         self.base.load_weights(weights)
 
     def state_dict(self) -> State:
@@ -121,6 +117,5 @@ class SelfImitation(Algorithm):
         return {"base": self.base.state_dict(), "episodes": self.episodes.state_dict()}
 
     def load_state_dict(self, state: State) -> None:
-        """See `Algorithm`."""
         self.base.load_state_dict(state["base"])
         self.episodes.load_state_dict(state["episodes"])

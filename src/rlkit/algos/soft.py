@@ -113,7 +113,6 @@ class SoftActorCritic(OffPolicy):
         return {**super().state_dict(), **self.temperature.state_dict(), "reported": reported}
 
     def load_state_dict(self, state: State) -> None:
-        """See `Algorithm`."""
         super().load_state_dict(state)
         self.temperature.load_state_dict(state)
         if reported := state.get("reported"):  # older checkpoints have none

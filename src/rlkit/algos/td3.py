@@ -82,6 +82,5 @@ class TD3(OffPolicy):
         return {**super().state_dict(), "noise": self.noise.state_dict()}
 
     def load_state_dict(self, state: State) -> None:
-        """See `Algorithm`."""
         super().load_state_dict(state)
         self.noise.load_state_dict(state["noise"])

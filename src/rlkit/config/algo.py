@@ -161,7 +161,6 @@ class A2CConfig(PolicyGradientConfig):
         self.real("gae_lambda", low=0, high=1)
 
     def without_effect(self) -> None:
-        """See `AlgoConfig`."""
         if self.returns != "nstep":
             idle(self, "algo.returns=nstep alone counts them", "nstep")
 

@@ -79,7 +79,7 @@ class ValueExploration(Checked):
         self.temperature_schedule.check("algo.exploration.temperature", self.temperature, low=0)
 
     def without_effect(self) -> None:
-        """See `AlgoConfig`."""
+        """Refuse keys that have no effect beside the others."""
         if self.kind != "boltzmann":
             idle(self, "algo.exploration.kind=boltzmann alone has a temperature", "temperature")
 
@@ -120,7 +120,6 @@ class DQNConfig(OffPolicyConfig):
             raise self.reject("v_max", f"more than algo.v_min={self.v_min:g}")
 
     def without_effect(self) -> None:
-        """See `AlgoConfig`."""
         self.exploration.without_effect()
         if self.distribution == "none":
             idle(self, "algo.distribution=categorical or quantile have them", "atoms")
@@ -170,7 +169,6 @@ class SARSAConfig(AlgoConfig):
             raise self.exploration.reject("repeat_exponent", "null, in SARSA, which draws the next action afresh")
 
     def without_effect(self) -> None:
-        """See `AlgoConfig`."""
         self.exploration.without_effect()
 
 
@@ -194,7 +192,7 @@ class NoiseConfig(Checked):
         self.real("theta", low=0, high=1)
 
     def without_effect(self) -> None:
-        """See `AlgoConfig`."""
+        """Refuse keys that have no effect beside the others."""
         if self.kind == "none":
             idle(self, "algo.noise.kind=none", "std")
         if self.kind != "ornstein_uhlenbeck":
@@ -246,7 +244,6 @@ class SACConfig(OffPolicyConfig):
             raise self.reject("alpha", "a number together with algo.alpha_schedule; a learnt temperature has none")
 
     def without_effect(self) -> None:
-        """See `AlgoConfig`."""
         self.noise.without_effect()
         if self.noise.kind == "pink":
             idle(self.noise, "pink noise takes the place of the policy's own, whose deviation is learnt", "std")
@@ -271,11 +268,9 @@ class CrossQConfig(SACConfig):
             )
 
     def advice_on_net(self, key: str, sees: str) -> str:
-        """See `AlgoConfig`."""
         return RENORMALISED[sees] if key == "net@critic_net" else super().advice_on_net(key, sees)
 
     def without_effect(self) -> None:
-        """See `AlgoConfig`."""
         super().without_effect()
         idle(self, "crossq has no target networks", "tau", "target_update_every")
 
@@ -298,7 +293,6 @@ class TQCConfig(SACConfig):
         self.whole("drop", low=0, high=int(self.quantiles) - 1)
 
     def without_effect(self) -> None:
-        """See `AlgoConfig`."""
         super().without_effect()
         idle(self, "tqc pools the quantiles of its critics", "twin")
 
@@ -337,5 +331,4 @@ class TD3Config(OffPolicyConfig):
         self.real("target_noise", "target_noise_clip", low=0)
 
     def without_effect(self) -> None:
-        """See `AlgoConfig`."""
         self.noise.without_effect()

@@ -102,7 +102,6 @@ class Adapter(gym.Wrapper[Any, Any, Any, Any]):
         return self._seen(result[0], first=True), {}
 
     def step(self, action: Any) -> tuple[Array, SupportsFloat, bool, bool, dict[str, Any]]:
-        """See `gymnasium.Env.step`."""
         if self.scalar_box:
             action = np.asarray(action)
         try:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlkit.envs.backends import StepResult
+from rlkit.envs.backends import Backend, StepResult
 
 if TYPE_CHECKING:
     from rlkit.config.env import AtariConfig
@@ -29,7 +29,7 @@ EMULATOR_FRAMES = 60.0
 """Of the console, a second."""
 
 
-class Atari:
+class Atari(Backend):
     """See `envs.backends.Backend`. Observations are uint8 `[N, stack, H, W]`, or `[N, 3 stack, H, W]` in colour."""
 
     name = "native"
@@ -65,7 +65,6 @@ class Atari:
         self.observation: spaces.Space[Any] = spaces.Box(0, 255, (channels, cfg.size, cfg.size), np.uint8)
 
     def reset(self, rows: Sequence[int], seeds: Sequence[int]) -> Array:
-        """See `Backend.reset`."""
         mask = np.zeros(self.num_envs, np.bool_)
         mask[list(rows)] = True
         chosen: dict[str, Any] = {"seed": np.asarray(seeds, np.int64), "options": {"reset_mask": mask}}
@@ -74,7 +73,6 @@ class Atari:
         return self._channels(self.envs.reset(**chosen)[0])
 
     def step(self, action: Array) -> StepResult:
-        """See `Backend.step`."""
         if self.screen is not None:
             self.picture = self.screen.step(action)[0]
         obs, reward, terminated, truncated, info = self.envs.step(action)

@@ -91,7 +91,7 @@ def rate_of(metadata: Mapping[str, Any]) -> float:
     return float(rate) if isinstance(rate, int | float) and 0 < rate <= 1000 else FRAMES_PER_SECOND
 
 
-class Sync:
+class Sync(Backend):
     """Gymnasium environments in this process, one after the other; for one environment the bare thing."""
 
     name = "sync"
@@ -117,7 +117,6 @@ class Sync:
         self.truncated = np.zeros(self.num_envs, np.bool_)
 
     def reset(self, rows: Sequence[int], seeds: Sequence[int]) -> Array:
-        """See `Backend.reset`."""
         for row, seed in zip(rows, seeds, strict=True):
             try:
                 self.obs[row], _ = self.envs[row].reset(seed=seed)
@@ -126,7 +125,6 @@ class Sync:
         return self.obs
 
     def step(self, action: Array) -> StepResult:
-        """See `Backend.step`."""
         for row, env in enumerate(self.envs):
             try:
                 self.obs[row], self.reward[row], self.terminated[row], self.truncated[row], _ = env.step(action[row])
@@ -135,11 +133,9 @@ class Sync:
         return StepResult(self.obs, self.reward, self.terminated, self.truncated, self.terminated | self.truncated)
 
     def render(self) -> Any:
-        """See `Backend.render`."""
         return self.envs[0].render()
 
     def close(self) -> None:
-        """See `Backend.close`."""
         for env in self.envs:
             env.close()
 
@@ -160,7 +156,7 @@ def _same_spaces(envs: Sequence[Any]) -> None:
                 )
 
 
-class Async:
+class Async(Backend):
     """Gymnasium environments in a process each, with observations in shared memory.
 
     A worker that dies, hangs, raises or returns nonsense is found within the time-out and named; all are killed then,
@@ -182,7 +178,6 @@ class Async:
         self.frames_per_second = rate_of(self.envs.metadata)
 
     def reset(self, rows: Sequence[int], seeds: Sequence[int]) -> Array:
-        """See `Backend.reset`."""
         by_row = dict(zip(rows, seeds, strict=True))
         mask = np.array([row in by_row for row in range(self.num_envs)])
         with self._watched():
@@ -191,7 +186,6 @@ class Async:
         return np.asarray(obs)
 
     def step(self, action: Array) -> StepResult:
-        """See `Backend.step`."""
         with self._watched():
             self.envs.step_async(action)
             obs, reward, terminated, truncated, _ = self.envs.step_wait(timeout=self.timeout)
@@ -230,14 +224,13 @@ class Async:
         """See `Backend.render`; pictures are drawn by environments in this process."""
 
     def close(self) -> None:
-        """See `Backend.close`."""
         if not self.envs.closed:
             with contextlib.suppress(Exception):
                 self.envs.close(timeout=2)
             self.kill()
 
 
-class EnvPool:
+class EnvPool(Backend):
     """EnvPool's environments in C++ threads. It seeds them once, so such a run cannot be resumed exactly."""
 
     name = "envpool"
@@ -266,7 +259,6 @@ class EnvPool:
         return self.obs
 
     def step(self, action: Array) -> StepResult:
-        """See `Backend.step`."""
         wanted = action.astype(np.int32) if not self.action.shape else action.astype(self.action.dtype)
         obs, reward, terminated, truncated, info = self.envs.step(wanted)
         order = info["env_id"]
@@ -280,7 +272,6 @@ class EnvPool:
         """See `Backend.render`; EnvPool draws nothing."""
 
     def close(self) -> None:
-        """See `Backend.close`."""
         self.envs.close()
 
 

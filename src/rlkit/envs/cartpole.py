@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gymnasium import spaces
 
-from rlkit.envs.backends import StepResult
+from rlkit.envs.backends import Backend, StepResult
 
 if TYPE_CHECKING:
     from rlkit.types import Array
@@ -26,7 +26,7 @@ X_LIMIT, ANGLE_LIMIT = 2.4, 12 * 2 * math.pi / 360
 LIMITS = np.array([[X_LIMIT], [ANGLE_LIMIT]])
 
 
-class CartPole:
+class CartPole(Backend):
     """See `envs.backends.Backend`. State `[4, N]`: position, velocity, angle, angular velocity."""
 
     name = "native"
@@ -46,7 +46,6 @@ class CartPole:
         self.reward = np.ones(num_envs, np.float32)
 
     def reset(self, rows: Sequence[int], seeds: Sequence[int]) -> Array:
-        """See `Backend.reset`."""
         for row, seed in zip(rows, seeds, strict=True):
             # What gymnasium.utils.seeding.np_random builds, without its checks.
             generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
@@ -56,7 +55,6 @@ class CartPole:
         return self.obs
 
     def step(self, action: Array) -> StepResult:
-        """See `Backend.step`."""
         _, x_dot, theta, theta_dot = self.state
         cos, sin = np.cos(theta), np.sin(theta)
         force = action * (2 * FORCE) - FORCE

@@ -116,7 +116,6 @@ class FreshWorld(gym.Wrapper[Any, Any, Any, Any]):
     """
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """See `gymnasium.Env.reset`."""
         walker: Any = self.unwrapped
         walker._destroy()
         walker.world = type(walker.world)()

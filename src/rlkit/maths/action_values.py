@@ -34,7 +34,7 @@ class ActionValues(Protocol):
         """The loss of `z` at the actions `[B]`, with weights `[B]`; its statistics have the `priority [B]`."""
 
 
-class Scalar:
+class Scalar(ActionValues):
     """The value itself, `[B, A]`."""
 
     atoms: tuple[int, ...] = ()
@@ -43,23 +43,19 @@ class Scalar:
         self.huber = huber
 
     def mean(self, z: Tensor) -> Tensor:
-        """See `ActionValues`."""
         return z
 
     def greedy(self, z: Tensor, choice: Tensor) -> Tensor:
-        """See `ActionValues`."""
         return z.amax(-1) if choice is z else of_action(z, choice.argmax(-1))
 
     def target(self, reward: Tensor, discount: Tensor, next_z: Tensor) -> Tensor:
-        """See `ActionValues`."""
         return reward + discount * next_z
 
     def loss(self, z: Tensor, action: Tensor, target: Tensor, weight: Tensor) -> Loss:
-        """See `ActionValues`."""
         return td_loss(z, action, target, weight, huber=self.huber)
 
 
-class Categorical:
+class Categorical(ActionValues):
     """Logits of `atoms` evenly spaced returns (C51, Bellemare et al. 2017, arXiv:1707.06887)."""
 
     def __init__(self, atoms: int, v_min: float, v_max: float, device: torch.device) -> None:
@@ -67,11 +63,9 @@ class Categorical:
         self.support = torch.linspace(v_min, v_max, atoms, device=device)
 
     def mean(self, z: Tensor) -> Tensor:
-        """See `ActionValues`."""
         return z.softmax(-1) @ self.support.to(z.device)
 
     def greedy(self, z: Tensor, choice: Tensor) -> Tensor:
-        """See `ActionValues`."""
         return of_action(z, self.mean(choice).argmax(-1))
 
     def target(self, reward: Tensor, discount: Tensor, next_z: Tensor) -> Tensor:
@@ -79,30 +73,25 @@ class Categorical:
         return project(next_z.softmax(-1), self.support, reward, discount)
 
     def loss(self, z: Tensor, action: Tensor, target: Tensor, weight: Tensor) -> Loss:
-        """See `ActionValues`."""
         return categorical_loss(z, action, target, weight)
 
 
-class Quantiles:
+class Quantiles(ActionValues):
     """`atoms` quantiles of the return (QR-DQN, Dabney et al. 2018, arXiv:1710.10044)."""
 
     def __init__(self, atoms: int) -> None:
         self.atoms: tuple[int, ...] = (atoms,)
 
     def mean(self, z: Tensor) -> Tensor:
-        """See `ActionValues`."""
         return z.mean(-1)
 
     def greedy(self, z: Tensor, choice: Tensor) -> Tensor:
-        """See `ActionValues`."""
         return of_action(z, self.mean(choice).argmax(-1))
 
     def target(self, reward: Tensor, discount: Tensor, next_z: Tensor) -> Tensor:
-        """See `ActionValues`."""
         return reward.unsqueeze(-1) + discount.unsqueeze(-1) * next_z
 
     def loss(self, z: Tensor, action: Tensor, target: Tensor, weight: Tensor) -> Loss:
-        """See `ActionValues`."""
         return quantile_loss(z, action, target, weight)
 
 

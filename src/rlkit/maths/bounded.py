@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import softplus
 
-from rlkit.maths.distributions import Gaussian, tape_by_autograd
+from rlkit.maths.distributions import Distribution, Gaussian, tape_by_autograd
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +55,7 @@ def _log_slope(u: Tensor) -> Tensor:
     return 2 * (math.log(2) - u - softplus(-2 * u))
 
 
-class Beta:
+class Beta(Distribution):
     """Independent betas over `A` dimensions, stretched to [-1, 1] (Chou et al. 2017, PMLR 70:834).
 
     `alpha` and `beta` are `1 + softplus` of the outputs, so that the density has one peak.

@@ -54,7 +54,7 @@ class Distribution(Protocol):
         """Log-probabilities `[B]`, and `back(d_log_prob [B], d_entropy) -> d_params [B, P]`."""
 
 
-class Categorical:
+class Categorical(Distribution):
     """One of `A` choices, from logits `[B, A]`."""
 
     free = 0
@@ -97,7 +97,7 @@ class Categorical:
         return log_p.gather(-1, index).squeeze(-1), back
 
 
-class Gaussian:
+class Gaussian(Distribution):
     """Independent normals over `A` dimensions, from means `[B, A]` and log standard deviations `[B, A]`.
 
     Args:
@@ -158,7 +158,7 @@ class Gaussian:
         return log_prob, back
 
 
-class MultiCategorical:
+class MultiCategorical(Distribution):
     """Several independent choices at once, from their logits one after the other `[B, sum of choices]`."""
 
     free = 0
@@ -200,7 +200,7 @@ class MultiCategorical:
         return enumerate(zip(self.parts, self.spans, strict=True))
 
 
-class Bernoulli:
+class Bernoulli(Distribution):
     """`A` independent switches, from the logits of being on `[B, A]`."""
 
     free = 0

@@ -15,12 +15,13 @@ from torch import nn
 
 from rlkit.config.net import MLPConfig
 from rlkit.nets.kernels import kernels_for
+from rlkit.nets.net import Net
 from rlkit.nets.optim import Slot
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rlkit.nets.build import Back
+    from rlkit.nets.net import Back
     from rlkit.types import Array, Floats
 
 
@@ -52,7 +53,7 @@ class Scratch:
         self.tapes = 0
 
 
-class Dense:
+class Dense(Net):
     """`K` plain MLPs over the same input; see `nets.build.Net` for the contract.
 
     Args:
@@ -84,7 +85,6 @@ class Dense:
         return plain and cfg.activation in ("tanh", "relu")
 
     def bind(self, slot: Slot) -> None:
-        """See `Net.bind`."""
         slot.weight.copy_(self.slot.weight)
         self.slot = slot
         self.device = slot.weight.device
@@ -181,7 +181,6 @@ class Dense:
         return floats
 
     def infer_all(self, x: Array) -> list[Floats]:
-        """See `Net.infer_all`."""
         return [self.infer(x, k) for k in range(len(self.names))]
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
@@ -206,7 +205,6 @@ class Dense:
         return self.views(self.slot.weight)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """See `Net.load_state_dict`."""
         for name, mine in self.state_dict().items():
             mine.copy_(state[name])
 

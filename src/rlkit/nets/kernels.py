@@ -107,33 +107,33 @@ class TorchKernels:
     """Dense layers in torch, on any device; see `NumpyKernels`."""
 
     @staticmethod
-    def view(x: Tensor) -> Tensor:  # noqa: D102
+    def view(x: Tensor) -> Tensor:
         return x
 
     tensor = view
 
     @staticmethod
-    def affine(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor) -> None:  # noqa: D102
+    def affine(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor) -> None:
         torch.baddbmm(bias, x, weight.mT, out=out)
 
     @staticmethod
-    def tanh(x: Tensor) -> None:  # noqa: D102
+    def tanh(x: Tensor) -> None:
         x.tanh_()
 
     @staticmethod
-    def relu(x: Tensor) -> None:  # noqa: D102
+    def relu(x: Tensor) -> None:
         x.relu_()
 
     @staticmethod
-    def back_tanh(d: Tensor, y: Tensor) -> None:  # noqa: D102
+    def back_tanh(d: Tensor, y: Tensor) -> None:
         torch.ops.aten.tanh_backward.grad_input(d, y, grad_input=d)
 
     @staticmethod
-    def back_relu(d: Tensor, y: Tensor) -> None:  # noqa: D102
+    def back_relu(d: Tensor, y: Tensor) -> None:
         torch.ops.aten.threshold_backward.grad_input(d, y, 0, grad_input=d)
 
     @staticmethod
-    def back_affine(d: Tensor, x: Tensor, d_weight: Tensor, d_bias: Tensor, overwrite: bool) -> None:  # noqa: D102
+    def back_affine(d: Tensor, x: Tensor, d_weight: Tensor, d_bias: Tensor, overwrite: bool) -> None:
         if overwrite:
             torch.bmm(d.mT, x, out=d_weight)
             torch.sum(d, 1, keepdim=True, out=d_bias)
@@ -142,7 +142,7 @@ class TorchKernels:
             d_bias.add_(d.sum(1, keepdim=True))
 
     @staticmethod
-    def back_input(d: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:  # noqa: D102
+    def back_input(d: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
         if weight.shape[1] == 1:  # see `NumpyKernels`
             return torch.mul(d, weight, out=out)
         return torch.bmm(d, weight, out=out)

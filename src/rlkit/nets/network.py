@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gymnasium import Space
     from torch import Tensor
 
-    from rlkit.nets.build import Net
+    from rlkit.nets.net import Net
     from rlkit.types import Array, Floats
 
     Pull = Callable[..., "Tensor | None"]
@@ -312,7 +312,7 @@ class Parameter:
         return tuple(out.clone() for out in outs)
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
-        """See `Network.views`."""
+        """The parameter by its name, in a tensor laid out like `flat.weight`."""
         return {"value": flat}
 
 

@@ -149,7 +149,6 @@ class Adam(Optimizer):
         self.steps = torch.zeros((), device=flat.weight.device)
 
     def move(self) -> None:
-        """See `Optimizer`."""
         flat, cfg = self.flat, self.cfg
         if self.decay is not None and cfg.name == "adamw":
             flat.weight.addcmul_(flat.weight, self.decay, value=-self.learning_rate)
@@ -192,7 +191,6 @@ class Momentum(Optimizer):
         self.sum = torch.zeros_like(flat.weight) if cfg.momentum else None
 
     def move(self) -> None:
-        """See `Optimizer`."""
         flat, cfg = self.flat, self.cfg
         if self.decay is not None:
             flat.grad.addcmul_(flat.weight, self.decay)
@@ -248,7 +246,6 @@ class OfTorch(Optimizer):
             raise ConfigError(f"algo.optimizer.name={cfg.name}: {error}") from error
 
     def move(self) -> None:
-        """See `Optimizer`."""
         if self.decay is not None:
             self.flat.grad.addcmul_(self.flat.weight, self.decay)
         for group in self.inner.param_groups:
@@ -261,7 +258,6 @@ class OfTorch(Optimizer):
         return {str(number): entries for number, entries in state.items()}
 
     def load_state_dict(self, state: State) -> None:
-        """See `Optimizer`."""
         groups = self.inner.state_dict()["param_groups"]
         self.inner.load_state_dict({"state": {int(n): e for n, e in state.items()}, "param_groups": groups})
 

@@ -14,7 +14,7 @@ from rlkit.nets.traced import Traced
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rlkit.nets.build import Back
+    from rlkit.nets.net import Back
     from rlkit.types import Array, Floats
 
 

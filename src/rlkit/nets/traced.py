@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from rlkit.nets.net import Net
 from rlkit.nets.noisy import NoisyLinear
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from rlkit.nets.build import Back
+    from rlkit.nets.net import Back
     from rlkit.nets.optim import Slot
     from rlkit.nets.recurrent import Remembering
     from rlkit.types import Array, Floats
@@ -64,7 +65,7 @@ def _view(flat: Tensor, shape: torch.Size) -> Tensor:
     return flat.view(out, height, width, channels).permute(0, 3, 1, 2)
 
 
-class Traced:
+class Traced(Net):
     """Heads over any modules, through autograd."""
 
     state_size = 0
@@ -78,7 +79,6 @@ class Traced:
         self.noisy = [layer for layer in module.modules() if isinstance(layer, NoisyLinear)]
 
     def bind(self, slot: Slot) -> None:
-        """See `Net.bind`."""
         self.slot = slot
         self.module.to(slot.weight.device)
         weights, grads = self.views(slot.weight), self.views(slot.grad)
@@ -88,7 +88,6 @@ class Traced:
             p.data, p.grad = weight, grads[_plain(key)]
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
-        """See `Net.views`."""
         views: dict[str, Tensor] = {}
         start = 0
         for key, p in self.module.named_parameters():
@@ -97,7 +96,6 @@ class Traced:
         return views
 
     def tape(self, x: Tensor, *, frozen: bool = False) -> tuple[Sequence[Tensor], Back]:
-        """See `Net.tape`."""
         leaf = x.detach()
         if leaf.is_floating_point():
             leaf.requires_grad_()
@@ -108,7 +106,6 @@ class Traced:
         return [out.detach() for out in outs], self.pull(outs, leaf)
 
     def predict(self, x: Tensor) -> Sequence[Tensor]:
-        """See `Net.predict`."""
         with torch.no_grad():
             outs: list[Tensor] = self.module(x)
         return outs
@@ -134,11 +131,9 @@ class Traced:
         return back
 
     def infer(self, x: Array, k: int) -> Floats:
-        """See `Net.infer`."""
         return self._infer(x, k)[0]
 
     def infer_all(self, x: Array) -> list[Floats]:
-        """See `Net.infer_all`."""
         return self._infer(x, None)
 
     def _infer(self, x: Array, only: int | None) -> list[Floats]:
@@ -148,18 +143,14 @@ class Traced:
             return [torch.cat(outs).cpu().numpy() for outs in zip(*parts, strict=True)]
 
     def resample_noise(self, rng: np.random.Generator | None) -> None:
-        """See `Net.resample_noise`."""
         for layer in self.noisy:
             layer.resample(rng)
 
     def buffers(self) -> dict[str, Tensor]:
-        """See `Net.buffers`."""
         return {name: value for name, value in self.module.state_dict().items() if name not in self.learnt}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """See `Net.state_dict`."""
         return {_plain(key): value for key, value in self.module.state_dict().items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """See `Net.load_state_dict`."""
         self.module.load_state_dict({key: state[_plain(key)] for key in self.module.state_dict()})

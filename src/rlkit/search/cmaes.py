@@ -24,7 +24,6 @@ class RebuiltCmaEsSampler(CmaEsSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """See `CmaEsSampler`."""
         self._study, self._space = study, search_space
         return super().sample_relative(study, trial, search_space)
 

@@ -47,7 +47,7 @@ class Job(Protocol):
         """Ask it to save and end, or end it at once."""
 
 
-class Threaded:
+class Threaded(Job):
     """A job in a thread, which waits for a launcher that gives no handle; in this very thread without a pool."""
 
     def __init__(self, launcher: Launcher, overrides: Sequence[str], number: int, pool: ThreadPoolExecutor | None):
@@ -61,19 +61,15 @@ class Threaded:
             self.future.set_exception(error)
 
     def row(self) -> dict[str, Any]:
-        """See `Job`."""
         return {}
 
     def done(self) -> bool:
-        """See `Job`."""
         return self.future.done()
 
     def answered(self) -> bool:
-        """See `Job`."""
         return True
 
     def error(self) -> BaseException | None:
-        """See `Job`."""
         if (raised := self.future.exception()) is not None:
             return raised
         return failure_of(self.future.result()[0])
@@ -82,14 +78,13 @@ class Threaded:
         """See `Job`; a trial hears of it through the study."""
 
 
-class Queued:
+class Queued(Job):
     """A job that submitit knows, as a process here or as a job of SLURM."""
 
     def __init__(self, job: Any, *, slurm: bool) -> None:
         self.job, self.slurm = job, slurm
 
     def row(self) -> dict[str, Any]:
-        """See `Job`."""
         row: dict[str, Any] = {"id": self.job.job_id, "slurm": self.slurm}
         if not self.slurm:
             with contextlib.suppress(psutil.Error):
@@ -98,22 +93,18 @@ class Queued:
         return row if self.slurm or "process" in row else {}
 
     def done(self) -> bool:
-        """See `Job`."""
         return bool(self.job.done())
 
     def answered(self) -> bool:
-        """See `Job`."""
         return bool(self.job.paths.result_pickle.exists())
 
     def error(self) -> BaseException | None:
-        """See `Job`."""
         if not self.answered():
             return None
         raised: BaseException | None = self.job.exception()
         return raised if raised is not None else failure_of(self.job.result())
 
     def stop(self, *, hard: bool) -> None:
-        """See `Job`."""
         if self.slurm:
             self.job.cancel(check=False)
         elif not self.done():

@@ -22,7 +22,7 @@ from rlkit.errors import RlkitError
 from rlkit.results.folder import RunFolder
 from rlkit.results.streams import make_lenient
 from rlkit.training.interrupt import MAKE_ROOM, StopSignal
-from rlkit.training.progress import Verdict
+from rlkit.training.progress import Verdict, Watcher
 
 VERDICTS: dict[str, Verdict] = {"pruned": "pruned", "stopped": "stopped"}
 HIDDEN_VALUES = "RLKIT_HIDDEN_VALUES"
@@ -31,7 +31,7 @@ FAULT = 1
 """Exit status after an error that is ours; one of the user's is 2, as everywhere."""
 
 
-class Pipe:
+class Pipe(Watcher):
     """A `Watcher` that tells the parent process.
 
     It takes over standard output; what an environment prints goes to standard error, which is the run's log.
@@ -42,11 +42,9 @@ class Pipe:
         os.dup2(2, 1)
 
     def facts(self, seed: int, facts: dict[str, Any]) -> None:
-        """See `Watcher.facts`."""
         self.send({"facts": facts, "seed": seed})
 
     def progress(self, progress: Any) -> None:
-        """See `Watcher.progress`."""
         self.send({"progress": dataclasses.asdict(progress)})
 
     def report(self, frames: int, value: float) -> None:
