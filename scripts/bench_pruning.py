@@ -21,7 +21,7 @@ from optuna.trial import TrialState
 
 from rlkit import compose
 from rlkit.config.search import SearchConfig
-from rlkit.results.folder import read_rows, write_text
+from rlkit.runs.folder import read_rows, write_text
 from rlkit.search import study as record
 from rlkit.search.job import ranked
 from rlkit.search.study import SweepFolder, make_pruner

@@ -19,6 +19,7 @@ import io
 import json
 import multiprocessing
 import os
+import re
 import sys
 import tempfile
 import time
@@ -31,7 +32,7 @@ from rlkit.errors import RlkitError
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "docs" / "benchmarks" / "environments.json", ROOT / "docs" / "environments.md"
 BEGIN, END = "<!-- survey: written by scripts/survey.py -->", "<!-- end of survey -->"
-FRAMES, SECONDS = 2000, 300
+FRAMES, SECONDS, LONGEST_CELL = 2000, 300, 240
 OFTEN = ["eval.episodes=1", "eval.periodic_episodes=1", f"eval.every_frames={FRAMES}", "env.max_episode_steps=200"]
 
 MEMORY_GAMES = (
@@ -84,10 +85,15 @@ def train(words: Sequence[str]) -> dict[str, Any]:
     try:
         result = train_run(compose(words), quiet=True)
     except RlkitError as error:
-        return {"outcome": "refused", "words": str(error)}
+        return {"outcome": "refused", "words": placed(str(error))}
     except BaseException as error:  # a fault of rlkit's own
         return {"outcome": "fault", "words": f"{type(error).__name__}: {error}"}
     return {"outcome": "trained", "score": result.final_return.mean, "seconds": time.perf_counter() - began}
+
+
+def placed(words: str) -> str:
+    """Words with the files of packages named from the package on, the same on every machine."""
+    return re.sub(r"\S*/site-packages/", "", words)
 
 
 def in_process(words: Sequence[str]) -> dict[str, Any]:
@@ -143,7 +149,7 @@ def off_policy(base: Sequence[str]) -> str:
     """The off-policy algorithm that takes the environment's actions; empty where none does."""
     for algo in ("dqn", "sac"):
         from rlkit import compose
-        from rlkit.training.door import check
+        from rlkit.training.checks import check
 
         with contextlib.suppress(RlkitError):
             check(compose([f"algo={algo}", "num_envs=1", *base]))
@@ -179,8 +185,8 @@ def told(outcome: dict[str, Any]) -> str:
     """An outcome in a cell."""
     if outcome["outcome"] == "trained":
         return "trains"
-    first = " ".join(outcome["words"].split("\n")[0].split()).replace("|", "/")
-    return f"{outcome['outcome']}: {first[:160]}"
+    said = " ".join(outcome["words"].split()).replace("|", "/")
+    return f"{outcome['outcome']}: {said if len(said) <= LONGEST_CELL else f'{said[:LONGEST_CELL]}...'}"
 
 
 def store(rows: Sequence[dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from rlkit.config.algo import PPOConfig
 from rlkit.config.algorithms import extend
 from rlkit.errors import ConfigError
-from rlkit.results.folder import read_json
+from rlkit.runs.folder import read_json
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
 

@@ -7,7 +7,7 @@ import string
 from pathlib import Path
 
 from campaign.outcome import OUTPUT, Outcome, command, fault_in, forked, wait
-from rlkit.training import door
+from rlkit.training import checks
 
 GOOD = [
     "algo=ppo", "env=cartpole", "algo.gamma=0.99", "net.hidden=[64,64]", "frames=1e5", "seed=3", "num_envs=8",
@@ -67,7 +67,7 @@ def wrong_with(words: list[str], folder: Path) -> str | None:
         def check(config: object) -> None:
             raise SystemExit(0)  # all of the configuration was accepted: nothing is to be trained
 
-        door.check = check  # type: ignore[assignment]
+        checks.check = check  # type: ignore[assignment]
         command(words)
 
     status = wait(forked(compose, folder / OUTPUT), 30)

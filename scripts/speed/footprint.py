@@ -22,8 +22,8 @@ from rlkit.config.memory import PrioritizedConfig, ReplayConfig
 from rlkit.config.schema import compose
 from rlkit.envs.make import make
 from rlkit.memory.replay import ReplayMemory, replay_bytes
+from rlkit.training.budget import rollout_bytes
 from rlkit.training.collect import Collector
-from rlkit.training.room import rollout_bytes
 from rlkit.types import EnvSpec, Rollout
 from speed import document, tasks
 from speed.cases import Parts

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rlkit.config.schema import compose
-from rlkit.results.folder import SessionFolder
+from rlkit.runs.folder import SessionFolder
 from rlkit.training.session import run_session
 from speed import document, tasks
 

@@ -14,13 +14,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rlkit.api import evaluate, train
+    from rlkit.api import evaluate, resume, train
     from rlkit.config.algorithms import extend
     from rlkit.config.schema import compose
     from rlkit.legacy.convert import convert
     from rlkit.training.agent import load
 
-__all__ = ["compose", "convert", "evaluate", "extend", "load", "train"]
+__all__ = ["compose", "convert", "evaluate", "extend", "load", "resume", "train"]
 
 _HOMES = {
     "compose": "rlkit.config.schema",
@@ -28,6 +28,7 @@ _HOMES = {
     "evaluate": "rlkit.api",
     "extend": "rlkit.config.algorithms",
     "load": "rlkit.training.agent",
+    "resume": "rlkit.api",
     "train": "rlkit.api",
 }
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
-    from rlkit.training.evaluate import Score
+    from rlkit.results.score import Score
+    from rlkit.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -48,45 +49,70 @@ class Result:
 
 
 def train(config: RunConfig, *, quiet: bool = False) -> Result:
-    """Train a trial in a new run folder.
+    """Train a new run.
 
     Args:
         config: from `compose`.
-        quiet: show nothing while it runs.
+        quiet: print nothing.
 
     Raises:
         RlkitError: something to mend: the environment, the folder, a seed that failed.
-        KeyboardInterrupt: Ctrl-C; the state was saved and `rlkit resume` goes on from it.
+        KeyboardInterrupt: Ctrl-C; the state was saved, and `resume` continues it.
     """
-    from rlkit.results.logs import borrowed_log
-
-    with borrowed_log():
-        return _train(config, quiet)
-
-
-def _train(config: RunConfig, quiet: bool) -> Result:
-    from rlkit.results.logs import log_to_stderr
-    from rlkit.results.plots import plot_trial
-    from rlkit.training.door import check
-    from rlkit.training.evaluate import untouched
-    from rlkit.training.trial import create, run_trial
+    from rlkit.training.checks import check
+    from rlkit.training.trial import create
 
     started = time.perf_counter()
-    log_to_stderr()
-    config = check(config)
-    folder = create(config)
-    with untouched():  # the session seeds the global generators
-        result = run_trial(config, folder, started=started, quiet=quiet)
-    if result["status"] == "stopped":
-        raise KeyboardInterrupt(f"saved in {folder.path}")
-    plot_trial(folder, result)
-    if config.upload == "auto":
-        from rlkit.sharing.hub import upload_after_training
+    with _guest():
+        config = check(config)
+        return _train(config, create(config), started, quiet)
 
-        said = upload_after_training(folder.path)
+
+def resume(
+    run: str | Path, overrides: Sequence[str] = (), *, trust: Collection[str] = (), quiet: bool = False
+) -> Result:
+    """Continue a run exactly where it stopped, or to a larger budget.
+
+    Args:
+        run: its folder, or that of one of its sessions.
+        overrides: of the keys that a resumed run may change, such as `["frames=200000"]`.
+        trust: modules that a run of the Hub may have imported; see `load`.
+        quiet: print nothing.
+
+    Raises:
+        RlkitError: a key may not change, there is nothing left to train, or a checkpoint is damaged.
+        KeyboardInterrupt: Ctrl-C; the state was saved.
+    """
+    from rlkit.config.schema import compose
+    from rlkit.runs.folder import RunFolder
+    from rlkit.sharing import trust as trusted
+    from rlkit.training.resume import prepare
+
+    started = time.perf_counter()
+    with _guest():
+        folder = RunFolder.open(run)
+        trusted.check(folder.path, compose(base=folder.config).env, trust)
+        config, folder, changes = prepare(run, overrides)
         if not quiet:
-            print(said)
-    return Result(folder.path, result)
+            print("".join(f"{line}\n" for line in changes), end="")
+        return _train(config, folder, started, quiet)
+
+
+def _train(config: RunConfig, folder: RunFolder, started: float, quiet: bool) -> Result:
+    from rlkit.training.train import ended, train
+
+    return Result(folder.path, ended(train(config, folder, started=started, quiet=quiet), folder))
+
+
+@contextlib.contextmanager
+def _guest() -> Iterator[None]:
+    """Leave the log and the global random streams of the calling program as they were."""
+    from rlkit.display.logs import borrowed_log, log_to_stderr
+    from rlkit.training.evaluate import untouched
+
+    with borrowed_log(), untouched():
+        log_to_stderr()
+        yield
 
 
 def evaluate(

@@ -10,7 +10,7 @@ from rlkit.config.learning import ScheduleConfig
 from rlkit.config.off_policy import DQNConfig, NoiseConfig, SACConfig, SARSAConfig, TD3Config, ValueExploration
 from rlkit.config.schema import compose
 from rlkit.errors import ConfigError
-from rlkit.training.door import check
+from rlkit.training.checks import check
 from rlkit.training.evaluate import lend
 from tests.algos.loop import Loop
 

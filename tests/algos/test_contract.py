@@ -17,7 +17,7 @@ from rlkit.config.schema import compose, schemas
 from rlkit.envs.make import make
 from rlkit.errors import ConfigError
 from rlkit.training import session as session_module
-from rlkit.training.door import check_actions
+from rlkit.training.checks import check_actions
 from tests.algos.loop import Loop
 from tests.training.runs import StopAfter, session, traces
 

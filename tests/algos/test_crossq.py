@@ -7,7 +7,7 @@ from gymnasium import spaces
 
 from rlkit import compose
 from rlkit.errors import ConfigError
-from rlkit.training import agent, door
+from rlkit.training import agent, checks
 from rlkit.types import Batch
 from tests.algos.loop import space_spec
 
@@ -55,10 +55,10 @@ def test_critics_with_it_are_accepted(given: list[str]):
 
 def test_pictures_get_advice_that_works():
     with pytest.raises(ConfigError, match="use net@critic_net=crossq_conv, or algo=sac"):
-        door.check(compose([*CROSSQ, "env=pong"]))
-    door.check(compose(["algo=sac", "env=pong", "~tuned"]))
+        checks.check(compose([*CROSSQ, "env=pong"]))
+    checks.check(compose(["algo=sac", "env=pong", "~tuned"]))
     config = compose([*CROSSQ, "env=pong", "net@critic_net=crossq_conv", "algo.policy_delay=1"])
-    door.check(config)
+    checks.check(config)
     pictures, actions = spaces.Box(0, 255, (4, 84, 84), np.uint8), spaces.Discrete(6)
     algo = agent.build(config, 0, space_spec(pictures, actions), torch.device("cpu"))
     before = algo.critics.flat.weight.clone()
@@ -72,4 +72,4 @@ def test_pictures_get_advice_that_works():
 @pytest.mark.parametrize("algo", ["crossq", "ppo", "sac"])
 def test_a_net_for_pictures_is_answered_with_one_for_vectors(algo: str):
     with pytest.raises(ConfigError, match="use net=mlp"):
-        door.check(compose([f"algo={algo}", "~tuned", "net=conv"]))
+        checks.check(compose([f"algo={algo}", "~tuned", "net=conv"]))

@@ -11,7 +11,7 @@ from rlkit.config.algo import PPOConfig
 from rlkit.config.learning import ScheduleConfig
 from rlkit.config.net import MLPConfig, NetConfig, RecurrentConfig
 from rlkit.maths.returns import n_step
-from rlkit.results.folder import read_rows
+from rlkit.runs.folder import read_rows
 from tests.algos.loop import Loop
 from tests.envs.chain import NativeChain
 from tests.training.runs import session

@@ -8,8 +8,8 @@ import pytest
 from rlkit import compose
 from rlkit.config.algorithms import ALGORITHMS
 from rlkit.config.off_policy import OffPolicyConfig
-from rlkit.results.folder import SessionFolder
-from rlkit.results.manifest import newest
+from rlkit.runs.folder import SessionFolder
+from rlkit.runs.manifest import newest
 from rlkit.training import session as session_module
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.session import Session

@@ -13,7 +13,7 @@ import pytest
 from tests.training.runs import traces
 
 from rlkit.cli.help import text
-from rlkit.results.folder import read_json, read_rows
+from rlkit.runs.folder import read_json, read_rows
 
 RLKIT = [sys.executable, "-m", "rlkit"]
 

@@ -13,7 +13,7 @@ import pytest
 from rlkit.cli import app
 from rlkit.cli.completion import offered
 from rlkit.cli.help import WIDTH, text
-from rlkit.results.folder import read_json, runs_root
+from rlkit.runs.folder import read_json, runs_root
 
 MODULES = ("torch", "numpy", "queue", "logging", "yaml", "signal", "secrets", "hydra", "gymnasium", "tensorboard")
 RLKIT = Path(sys.executable).with_name("rlkit")

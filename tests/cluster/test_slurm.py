@@ -14,7 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from rlkit.errors import RunFolderError
-from rlkit.results.folder import read_json
+from rlkit.runs.folder import read_json
 from rlkit.search.status import standing
 from rlkit.search.study import SweepFolder
 from rlkit.training.jobs import notes, submitted

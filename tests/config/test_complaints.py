@@ -43,6 +43,8 @@ WRONG = {
     "net.hidden=64": ["net.hidden=64", "a list"],
     "nett=mlp": ["unknown key nett", "did you mean net"],
     "critic_net=mlp": ["net@critic_net=mlp"],
+    "critic_net={name:mlp}": ["critic_net is not accepted", "net@critic_net=mlp"],
+    "algo=sac ~tuned critic_net={name:conv,shared:false}": ["critic_net is not accepted", "net@critic_net=mlp"],
     "eval=3": ["eval=3", "set its keys"],
     "env=gym": ["env.id=null", "env.id=LunarLander-v3"],
     "algo.gamma=[1": ["cannot read 'algo.gamma=[1'", "key=value"],

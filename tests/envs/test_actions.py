@@ -12,7 +12,7 @@ from rlkit.envs.actions import ActionMap
 from rlkit.envs.make import make
 from rlkit.envs.vector import VectorEnv
 from rlkit.errors import ConfigError, EnvError
-from rlkit.training.door import check
+from rlkit.training.checks import check
 from tests.envs.strangers import ACTIONS, Acted, strange
 
 FLOATS = st.floats(-1e6, 1e6, width=32)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rlkit.config.schema import conf_dir
-from rlkit.results.folder import read_json
+from rlkit.runs.folder import read_json
 from tests.training.runs import session
 
 SHORT = ["frames=2000", "eval.episodes=2", "eval.periodic_episodes=1", "eval.every_frames=1000"]
@@ -82,8 +82,8 @@ def test_the_forecast_is_within_a_tenth_of_what_is_allocated():
     from rlkit.envs.vector import VectorEnv
     from rlkit.memory.rollout import RolloutMemory
     from rlkit.training import agent
+    from rlkit.training.budget import rollout_bytes
     from rlkit.training.collect import Collector
-    from rlkit.training.room import rollout_bytes
 
     config = compose(["env=half_cheetah", "algo.n_steps=512", "algo.minibatch_size=64"])
     backend, spec, _ = make(config.env, 4)

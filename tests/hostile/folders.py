@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from safetensors.numpy import load_file, save_file
 
-from rlkit.results.manifest import fingerprint, numbered
+from rlkit.runs.manifest import fingerprint, numbered
 
 Harm = Callable[[Path], None]
 

@@ -11,8 +11,8 @@ import pytest
 
 from rlkit import compose, train
 from rlkit.cli.app import dispatch
+from rlkit.display.logs import borrowed_log
 from rlkit.errors import RlkitError
-from rlkit.results.logs import borrowed_log
 from tests.hostile.folders import HARMLESS, OLDER, OLDER_FOR_TRAINING, REFUSED, newest
 
 SECONDS, PATIENCE = 5, 60

@@ -4,8 +4,9 @@ import pytest
 from rich.console import Console
 
 from rlkit import compose
-from rlkit.results.console import Display, log_to, show_card
-from rlkit.training.progress import Phases, Progress
+from rlkit.display.console import Display, show_card
+from rlkit.display.logs import log_to
+from rlkit.results.progress import Phases, Progress
 
 
 def progress(seed: int = 0, frames: int = 50_000) -> Progress:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from rlkit.errors import RunFolderError
-from rlkit.results import folder as folder_module
-from rlkit.results.folder import JsonLines, RunFolder, finite, read_json, read_rows, write_json
+from rlkit.runs import folder as folder_module
+from rlkit.runs.folder import JsonLines, RunFolder, finite, read_json, read_rows, write_json
 
 
 def test_two_runs_of_one_second_have_two_folders():

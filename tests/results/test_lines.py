@@ -10,7 +10,7 @@ from loguru import logger
 
 from rlkit.errors import RunFolderError
 from rlkit.reading import MAX_YAML_NODES, misfit, read_json, read_result, read_yaml
-from rlkit.results.lines import JsonLines, read_evals, read_rows
+from rlkit.runs.lines import JsonLines, read_evals, read_rows
 
 GOOD = [json.dumps({"frames": frames}) for frames in (10, 20, 30)]
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from rlkit import compose
-from rlkit.results.folder import SessionFolder
-from rlkit.results.lock import BusyError, alone, held
+from rlkit.runs.folder import SessionFolder
+from rlkit.runs.lock import BusyError, alone, held
 from rlkit.training import session as sessions
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from rlkit.results.lock import alone
+from rlkit.runs.lock import alone
 with alone(Path(sys.argv[1]), "trained"):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))

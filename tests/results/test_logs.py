@@ -8,7 +8,7 @@ import pytest
 from loguru import logger
 
 from rlkit import compose, train
-from rlkit.results.logs import borrowed_log, log_to
+from rlkit.display.logs import borrowed_log, log_to
 
 
 def handlers() -> list[int]:

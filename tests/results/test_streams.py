@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from rlkit.results.streams import Lenient
+from rlkit.display.streams import Lenient
 
 PROGRAM = """
 import sys
-from rlkit.results.streams import lost_output, make_lenient
+from rlkit.display.streams import lost_output, make_lenient
 make_lenient()
 for number in range(2000):
     print(f"line {number} \\xb1 \\u2026 \\udcff", flush=number % 100 == 0)

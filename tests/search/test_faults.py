@@ -11,7 +11,7 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from rlkit.results.folder import read_json, read_rows
+from rlkit.runs.folder import read_json, read_rows
 from rlkit.search import study as record
 from tests.search.test_sweep import SPACE, command, no_process_of, sweep_folder, trials
 

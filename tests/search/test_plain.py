@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from rlkit.cli.app import dispatch
 from rlkit.errors import ConfigError, RlkitError, RunFolderError
-from rlkit.results.folder import read_json
+from rlkit.runs.folder import read_json
 from rlkit.search.failures import SearchFaultError, SweepError
 from rlkit.search.plain import own_folder
 from rlkit.search.status import show, standing

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rlkit.errors import RunFolderError
-from rlkit.results.lock import alone
+from rlkit.runs.lock import alone
 from rlkit.search.status import standing
 
 

@@ -15,10 +15,10 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-from rlkit.results.folder import read_json
+from rlkit.runs.folder import read_json
 from rlkit.search import study as record
+from rlkit.search.display import best_trial
 from rlkit.search.study import SweepFolder
-from rlkit.search.table import best_trial
 
 TOY = [
     "algo=ppo",

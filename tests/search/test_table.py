@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 
 from rlkit.search import study as record
-from rlkit.search.table import trial_table
+from rlkit.search.display import trial_table
 
 SPACE = {
     "algo.learning_rate": optuna.distributions.FloatDistribution(1e-5, 1e-1, log=True),

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from rlkit.cli.app import dispatch
 from rlkit.config.schema import compose
 from rlkit.errors import ConfigError, RlkitError, RunFolderError
-from rlkit.results.folder import read_json
+from rlkit.runs.folder import read_json
 from rlkit.search import failures, job
 from rlkit.search import study as record
 from rlkit.search.failures import SearchError, SearchFaultError
@@ -126,7 +126,7 @@ def test_what_is_of_the_place_and_what_is_not():
 
     full, denied = OSError(errno.ENOSPC, "full"), PermissionError(errno.EACCES, "denied")
     from rlkit.errors import EnvError
-    from rlkit.results.lock import BusyError
+    from rlkit.runs.lock import BusyError
     from rlkit.training.trial import TrialError
 
     assert failures.of_place(raised(RunFolderError("x"), denied))

@@ -15,7 +15,7 @@ from rlkit import compose
 from rlkit.cli.app import dispatch
 from rlkit.config.schema import to_yaml
 from rlkit.errors import ConfigError, RlkitError, RunFolderError
-from rlkit.results.folder import read_json, write_json, write_text
+from rlkit.runs.folder import read_json, write_json, write_text
 from rlkit.search import study as record
 from rlkit.search import workflow
 from rlkit.search.space import parsed, read

@@ -12,9 +12,9 @@ os.environ.update(HF_HUB_DISABLE_XET="1", HF_ENDPOINT="http://127.0.0.1:9", HF_H
 os.environ.update(NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
 
 from rlkit import compose
-from rlkit.results.folder import read_rows, write_json
-from rlkit.results.provenance import provenance
 from rlkit.results.summary import trial_result
+from rlkit.runs.folder import read_rows, write_json
+from rlkit.runs.provenance import provenance
 from rlkit.training.session import run_session
 from rlkit.training.trial import create
 from tests.sharing.fake_hub import FakeHub

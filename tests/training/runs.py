@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rlkit import compose
-from rlkit.results.folder import SessionFolder
+from rlkit.runs.folder import SessionFolder
 from rlkit.training import checkpoint
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.session import run_session

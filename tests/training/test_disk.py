@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from rlkit.errors import RunFolderError
-from rlkit.results.lines import read_rows
 from rlkit.results.tensorboard import EventLog
+from rlkit.runs.lines import read_rows
 from rlkit.training import checkpoint
 from tests.faults import NEVER, failing
 from tests.training.runs import session, traces
@@ -77,7 +77,7 @@ def test_an_event_file_on_a_full_disk_is_no_fault_of_rlkit(tmp_path: Path):
 def test_a_log_that_the_disk_does_not_take_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     from loguru import logger
 
-    from rlkit.results.logs import borrowed_log, log_to
+    from rlkit.display.logs import borrowed_log, log_to
 
     with borrowed_log():
         log_to(tmp_path / "run.log", lambda text: None)

@@ -11,7 +11,7 @@ import pytest
 
 from rlkit.config.algorithms import ALGORITHMS
 from rlkit.config.off_policy import OffPolicyConfig
-from rlkit.results.folder import read_rows
+from rlkit.runs.folder import read_rows
 from tests.training.runs import session
 
 PATH = Path(__file__).parent / "golden.json"

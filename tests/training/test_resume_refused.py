@@ -9,8 +9,8 @@ import pytest
 from rlkit.cli.app import dispatch
 from rlkit.config.schema import compose
 from rlkit.errors import CheckpointError, ConfigError, RlkitError, RunFolderError
-from rlkit.results.folder import RunFolder, read_json, write_json
-from rlkit.results.lock import BusyError, alone
+from rlkit.runs.folder import RunFolder, read_json, write_json
+from rlkit.runs.lock import BusyError, alone
 from rlkit.training.trial import create, run_trial
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rlkit.errors import DivergedError, EnvError
-from rlkit.results.folder import read_rows
+from rlkit.runs.folder import read_rows
 from rlkit.training import session as session_module
 from tests.training.runs import StopAfter, session, traces
 

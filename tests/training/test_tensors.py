@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from rlkit.errors import CheckpointError
-from rlkit.results.manifest import fingerprint
+from rlkit.runs.manifest import fingerprint
 from rlkit.training.tensors import NAMES, read_tensors, write_tensors
 
 shapes = st.lists(st.integers(0, 4), max_size=3)

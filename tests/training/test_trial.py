@@ -7,7 +7,7 @@ import pytest
 
 from rlkit import compose, evaluate, load, train
 from rlkit.config.schema import to_yaml
-from rlkit.results.folder import RunFolder, read_json
+from rlkit.runs.folder import RunFolder, read_json
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.trial import TrialError, create, run_trial
 from tests.training.runs import traces
@@ -146,7 +146,7 @@ def test_a_trial_is_complete_only_when_every_seed_reached_the_budget(tiny: list[
 
 def test_two_processes_cannot_train_one_run(tiny: list[str]):
     from rlkit.errors import RunFolderError
-    from rlkit.results.lock import alone
+    from rlkit.runs.lock import alone
 
     config = compose(tiny)
     folder = create(config)

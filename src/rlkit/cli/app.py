@@ -17,16 +17,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlkit.display.streams import lost_output, make_lenient
 from rlkit.errors import ConfigError, RlkitError
 from rlkit.redaction import redact, refuse_secrets
-from rlkit.results.streams import lost_output, make_lenient
-from rlkit.results.writing import reason
+from rlkit.runs.writing import reason
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from rlkit.config.run import RunConfig
-    from rlkit.results.folder import RunFolder
 
 STARTED = time.perf_counter()
 JOBS = itertools.count()
@@ -38,7 +36,7 @@ def main() -> None:
     """The console script; ends the process with one of the exit statuses."""
     make_lenient()
     try:
-        _settle_surroundings()
+        _prepare_process()
         status = dispatch(sys.argv[1:])
     except RlkitError as error:
         _say(f"rlkit: {error}")
@@ -54,7 +52,7 @@ def main() -> None:
     sys.exit(status)
 
 
-def _settle_surroundings() -> None:
+def _prepare_process() -> None:
     """Have modules of the working directory found, here and in the processes of a search, and settle RLKIT_RUNS.
 
     The working directory comes last here, so that a file in it hides no module of Python's or of a package.
@@ -66,7 +64,7 @@ def _settle_surroundings() -> None:
     sys.path[:] = [*(path for path in sys.path if path not in ("", here)), here]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), here]))
     if "RLKIT_RUNS" in os.environ:
-        from rlkit.results.folder import runs_root
+        from rlkit.runs.folder import runs_root
 
         root = str(runs_root())
         del os.environ["RLKIT_RUNS"]
@@ -159,7 +157,7 @@ def _hydra(arguments: Sequence[str]) -> int:
     from hydra.types import RunMode
 
     from rlkit.config import complaints, schema
-    from rlkit.results.folder import runs_root, writing
+    from rlkit.runs.folder import runs_root, writing
 
     schema.register()
     sys.argv[1:] = schema.opened(arguments, _config_dir(arguments))
@@ -218,8 +216,9 @@ def train_job(cfg: DictConfig) -> float | None:
         raise ConfigError(
             f"search={config.search.name} is a search of many trials\n  add -m: rlkit -m {' '.join(sys.argv[1:])}"
         )
-    from rlkit.results.console import log_to_stderr
-    from rlkit.training.door import check
+    from rlkit.display.logs import log_to_stderr
+    from rlkit.training.checks import check
+    from rlkit.training.train import ended, train
     from rlkit.training.trial import create
 
     started = time.perf_counter() if next(JOBS) else STARTED  # a sweep's later jobs start later
@@ -232,7 +231,8 @@ def train_job(cfg: DictConfig) -> float | None:
         folder = run_of_job(Path(hydra.sweep.dir), int(hydra.job.num), lambda: create(config, overrides))
     else:
         folder = create(config, overrides)
-    return train_and_show(config, folder, started)
+    score: float | None = ended(train(config, folder, started=started), folder)["final_return"]["mean"]
+    return score
 
 
 def given_words(overrides: Any) -> list[str]:
@@ -253,32 +253,6 @@ def tell_tuned(choice: str | None, folders: Sequence[str]) -> None:
         if choice not in (None, "none") and file.is_file():
             logger.info("tuned values of {}; ~tuned goes without", file)
             return
-
-
-def train_and_show(config: RunConfig, folder: RunFolder, started: float) -> float | None:
-    """Train a trial, print its card and draw its plots.
-
-    Raises:
-        KeyboardInterrupt: it was stopped; the message says how to go on.
-    """
-    from rlkit.results.console import command, show_card
-    from rlkit.results.plots import plot_trial
-    from rlkit.training.interrupt import make_room
-    from rlkit.training.trial import run_trial
-
-    result = run_trial(config, folder, started=started)
-    if "final_return" in result:
-        show_card(result, folder.path)
-    if result["status"] == "stopped":
-        make_room()
-        raise KeyboardInterrupt(f"stopped and saved; continue with: {command('resume', folder.path)}")
-    plot_trial(folder, result)
-    if config.upload == "auto":
-        from rlkit.sharing.hub import upload_after_training
-
-        print(upload_after_training(folder.path))
-    score: float | None = result["final_return"]["mean"]
-    return score
 
 
 def _config_dir(arguments: Sequence[str]) -> str | None:

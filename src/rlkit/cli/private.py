@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 
-from rlkit.results.writing import write_text, writing
+from rlkit.runs.writing import write_text, writing
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,19 +45,9 @@ def _resume(arguments: Sequence[str]) -> None:
     parser = _parser("resume")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"one of {', '.join(RESUMABLE)}")
     given = parser.parse_args(arguments)
-    started = time.perf_counter()
-    from rlkit.cli.app import train_and_show
-    from rlkit.config.schema import compose
-    from rlkit.results.folder import RunFolder
-    from rlkit.sharing import trust as trusted
-    from rlkit.training.resume import prepare
+    from rlkit.api import resume
 
-    folder = RunFolder.open(given.run)
-    trusted.check(folder.path, compose(base=folder.config).env, given.trust)
-    config, folder, changes = prepare(given.run, given.overrides)
-    for line in changes:
-        print(line)
-    train_and_show(config, folder, started)
+    resume(given.run, given.overrides, trust=given.trust)
 
 
 def _evaluate(arguments: Sequence[str]) -> None:
@@ -69,8 +58,8 @@ def _evaluate(arguments: Sequence[str]) -> None:
     given = parser.parse_args(arguments)
     from rlkit.api import evaluate
     from rlkit.config.schema import compose
-    from rlkit.results.folder import RunFolder
-    from rlkit.results.logs import log_to_stderr
+    from rlkit.display.logs import log_to_stderr
+    from rlkit.runs.folder import RunFolder
     from rlkit.sharing.hub import local
 
     log_to_stderr()
@@ -97,7 +86,7 @@ def _play(arguments: Sequence[str]) -> None:
     parser.add_argument("--sampled", action="store_true", help="sample from the policy instead of taking its mode")
     parser.add_argument("--seed", type=int, help="which session of the run (default: the first)")
     given = parser.parse_args(arguments)
-    from rlkit.results.logs import log_to_stderr
+    from rlkit.display.logs import log_to_stderr
     from rlkit.training.agent import load
     from rlkit.training.play import play
 
@@ -199,7 +188,7 @@ def _pull(arguments: Sequence[str]) -> None:
     parser.add_argument("pattern", metavar="PATTERN", help="a run's name, its beginning up to a '/', or with * and ?")
     parser.add_argument("--repo", metavar="USER/NAME", help="the repository (default: HF_DATASET_REPO)")
     parser.add_argument("--model", action="store_true", help="a model repository, of a single agent")
-    from rlkit.results.folder import runs_root
+    from rlkit.runs.folder import runs_root
     from rlkit.sharing.client import Repo
     from rlkit.sharing.hub import LIMIT_GB, pull
 

@@ -14,6 +14,7 @@ from rlkit.config.env import EnvConfig
 from rlkit.config.memory import MemoryConfig
 from rlkit.config.net import AutoConfig, NetConfig
 from rlkit.config.search import SearchConfig, TrialConfig
+from rlkit.errors import ConfigError
 
 MOST_EPISODES = 1_000_000
 """Of an evaluation."""
@@ -118,6 +119,8 @@ class RunConfig(Checked):
         self.whole("threads", high=MOST_THREADS)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise self.reject("device", "auto, cpu, mps, cuda, or cuda:<number>")
+        if type(self.critic_net) is NetConfig:  # keys alone do not say which network they are of
+            raise ConfigError("critic_net is not accepted\n  accepted: a choice of the net group: net@critic_net=mlp")
         check_fit(self.algo, self.net, self.critic_net, self.memory)
         if self.name is None:
             self.name = f"{self.algo.name}_{slug(self.env.today)}"

@@ -141,7 +141,7 @@ def _convert(
     source: SpecFile, name: str, path: Path, variables: dict[str, Any], *, as_run: bool, strict: bool
 ) -> Conversion:
     """Convert one spec, and write its configuration and its report if it has one."""
-    from rlkit.results.folder import write_text, writing
+    from rlkit.runs.folder import write_text, writing
 
     report = Report(source.path, shown(name, 80), notes=source.notes)
     comments = [*source.comments.get("", []), *source.comments.get(name, [])]
@@ -167,7 +167,7 @@ def _convert(
 
 
 def _write_reports(path: Path, reports: list[Report]) -> None:
-    from rlkit.results.folder import write_text, writing
+    from rlkit.runs.folder import write_text, writing
 
     if path.suffix == ".json":
         text = json.dumps([report.data() for report in reports], indent=1, default=str) + "\n"

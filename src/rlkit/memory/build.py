@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rlkit.types import EnvSpec
 
-Memory = RolloutMemory | ReplayMemory
+RecurrentTrunk = RolloutMemory | ReplayMemory
 
 
 def build(
@@ -26,7 +26,7 @@ def build(
     rng: np.random.Generator,
     device: torch.device,
     folder: Path | None = None,
-) -> Memory:
+) -> RecurrentTrunk:
     """See `RolloutMemory` and `ReplayMemory` for the arguments."""
     if isinstance(cfg, ReplayConfig):
         return ReplayMemory(cfg, spec, total_frames=total_frames, rng=rng, device=device, folder=folder)

@@ -25,7 +25,7 @@ from rlkit.nets.batch_renorm import BatchRenorm
 from rlkit.nets.dense import Dense
 from rlkit.nets.net import Net
 from rlkit.nets.noisy import NoisyLinear
-from rlkit.nets.recurrent import Memory, Recurrent, Remembering
+from rlkit.nets.recurrent import Recurrent, RecurrentHeads, RecurrentTrunk
 from rlkit.nets.traced import Heads, Traced
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def build(outputs: Mapping[str, Output], observation: Space[Any], generator: tor
         heads: dict[str, nn.Module] = {name: linear(width, output.width) for name, output in outputs.items()}
         trunks = [trunk for trunk, _ in bodies]
         if isinstance(cfg, RecurrentConfig):
-            net = Recurrent(Remembering(trunks, heads))
+            net = Recurrent(RecurrentHeads(trunks, heads))
         else:
             net = Traced(Heads(trunks, heads))
     _initialise(net, cfg, {name: output.gain for name, output in outputs.items()}, generator)
@@ -238,7 +238,7 @@ def _connected(
 def _recurrent(cfg: RecurrentConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
     encoder = nn.Sequential(*_layers(shape[0], cfg.hidden, cfg.activation, cfg.noisy))
     width = int(cfg.width)
-    return Memory(encoder, [*shape, *cfg.hidden][-1], cfg.cell, width, int(cfg.layers)), width
+    return RecurrentTrunk(encoder, [*shape, *cfg.hidden][-1], cfg.cell, width, int(cfg.layers)), width
 
 
 def _sequential(cfg: SequentialConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rlkit.types import Array, Floats
 
 
-class Memory(nn.Module):
+class RecurrentTrunk(nn.Module):
     """An encoder and recurrent layers behind it.
 
     The state of a row is one vector, the layers' hidden values (and an LSTM's cells) one after the other; zeros are the
@@ -71,10 +71,10 @@ class Memory(nn.Module):
         return out, stacked.permute(2, 0, 1, 3).reshape(len(state), -1)
 
 
-class Remembering(nn.Module):
-    """Heads over one `Memory`, or over one each, whose states then lie side by side."""
+class RecurrentHeads(nn.Module):
+    """Heads over one `RecurrentTrunk`, or over one each, whose states then lie side by side."""
 
-    def __init__(self, memories: Sequence[Memory], heads: dict[str, nn.Module]) -> None:
+    def __init__(self, memories: Sequence[RecurrentTrunk], heads: dict[str, nn.Module]) -> None:
         super().__init__()
         self.shared = len(memories) == 1 < len(heads)
         names = ["trunk"] if self.shared else list(heads)
@@ -83,7 +83,7 @@ class Remembering(nn.Module):
         self.sizes = [memory.state_size for memory in memories]
 
     def forward(self, x: Tensor, state: Tensor, boundary: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The outputs of the heads, each `[L * B, O_k]`, and the state after; see `Memory`."""
+        """The outputs of the heads, each `[L * B, O_k]`, and the state after; see `RecurrentTrunk`."""
         parts = torch.split_with_sizes(state, self.sizes, -1)
         runs = [memory(x, part, boundary) for memory, part in zip(self.memories.values(), parts, strict=True)]
         hs = [h for h, _ in runs] if len(runs) > 1 else [runs[0][0]] * len(self.heads)
@@ -92,14 +92,14 @@ class Remembering(nn.Module):
 
 
 class Recurrent(Traced):
-    """A `Remembering` module as a net: its tape and its acting take the state along."""
+    """A `RecurrentHeads` module as a net: its tape and its acting take the state along."""
 
-    def __init__(self, module: Remembering) -> None:
+    def __init__(self, module: RecurrentHeads) -> None:
         super().__init__(module)
         self.state_size = sum(module.sizes)
 
     def tape_sequence(self, x: Tensor, state: Tensor, boundary: Tensor) -> tuple[Sequence[Tensor], Tensor, Back]:
-        """As `Net.tape`, for sequences, with the state after them; see `Memory` for the arguments."""
+        """As `Net.tape`, for sequences, with the state after them; see `RecurrentTrunk` for the arguments."""
         leaf = x.detach().requires_grad_()
         self.module.train()
         with torch.enable_grad():

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from rlkit.nets.net import Back
     from rlkit.nets.optim import Slot
-    from rlkit.nets.recurrent import Remembering
     from rlkit.types import Array, Floats
 
 CHUNK = 512
@@ -71,9 +70,9 @@ class Traced(Net):
     state_size = 0
     rowwise = False
 
-    def __init__(self, module: Heads | Remembering) -> None:
+    def __init__(self, module: nn.Module) -> None:
         self.module = module.eval()
-        self.shared = module.shared
+        self.shared = bool(module.shared)
         self.size = sum(p.numel() for p in module.parameters())
         self.learnt = {name for name, _ in module.named_parameters()}
         self.noisy = [layer for layer in module.modules() if isinstance(layer, NoisyLinear)]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlkit.results.folder import writing
-from rlkit.results.lines import read_evals
+from rlkit.runs.folder import writing
+from rlkit.runs.lines import read_evals
 
 if TYPE_CHECKING:
-    from rlkit.results.folder import RunFolder
+    from rlkit.runs.folder import RunFolder
 
 SURFACE, INK, MUTED, LINE = "#ffffff", "#1f2328", "#6e7781", "#2f6fde"
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
-from rlkit.results.folder import SCHEMA, config_hash
 from rlkit.results.metrics import Curve, consistency, curve_metrics
-from rlkit.results.provenance import git_state
 from rlkit.results.stats import bootstrap_ci95, iqm
+from rlkit.runs.folder import SCHEMA, config_hash
+from rlkit.runs.provenance import git_state
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
-    from rlkit.training.evaluate import Score
+    from rlkit.results.score import Score
 
 
 def session_result(
@@ -72,7 +72,7 @@ def session_result(
 
 def failed_result(config: RunConfig, seed: int, error: str) -> dict[str, Any]:
     """The result of a session that failed before its first frame."""
-    from rlkit.training.progress import Phases
+    from rlkit.results.progress import Phases
 
     nothing = dict.fromkeys(("train_return", "random_return", "fps", "startup_seconds"), math.nan)
     return session_result(

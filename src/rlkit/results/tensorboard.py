@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from rlkit.results.lines import AppendOnly
+from rlkit.runs.lines import AppendOnly
 
 
 class EventLog:

@@ -21,15 +21,15 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from rlkit.errors import RlkitError
-from rlkit.results.folder import writing
-from rlkit.results.lock import alone
+from rlkit.runs.folder import writing
+from rlkit.runs.lock import alone
 from rlkit.search import failures, identity
 from rlkit.search import study as record
+from rlkit.search.display import SearchDisplay, best_first
 from rlkit.search.failures import SearchError, count
 from rlkit.search.launch import Job, Starter
 from rlkit.search.space import Space
 from rlkit.search.study import SweepFolder
-from rlkit.search.table import SearchDisplay, best_first
 from rlkit.training.interrupt import Interrupts
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterator
 
 from rlkit.errors import EnvError, RlkitError, RunFolderError
-from rlkit.results.lock import BusyError
+from rlkit.runs.lock import BusyError
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 """What the system says where a disk is full, broken or gone."""

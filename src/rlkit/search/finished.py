@@ -13,12 +13,12 @@ from optuna.trial import FrozenTrial, TrialState
 from rlkit.config.schema import compose
 from rlkit.config.search import SearchConfig, TrialConfig
 from rlkit.errors import ConfigError, RunFolderError
-from rlkit.results.folder import read_json, write_text, writing
+from rlkit.runs.folder import read_json, write_text, writing
 from rlkit.search import identity
 from rlkit.search import study as record
+from rlkit.search.display import best_first, state
 from rlkit.search.journal import numbered
 from rlkit.search.study import SweepFolder
-from rlkit.search.table import best_first, state
 
 if TYPE_CHECKING:
     from optuna import Study

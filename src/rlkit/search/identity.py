@@ -14,8 +14,8 @@ from loguru import logger
 from optuna.trial import FrozenTrial
 
 from rlkit.errors import RlkitError
-from rlkit.results.folder import RunFolder, read_json, write_json, writing
-from rlkit.results.lock import held
+from rlkit.runs.folder import RunFolder, read_json, write_json, writing
+from rlkit.runs.lock import held
 from rlkit.search import study as record
 from rlkit.search.failures import SearchError, count
 from rlkit.search.journal import numbered

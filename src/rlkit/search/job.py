@@ -17,20 +17,21 @@ from optuna.trial import Trial, TrialState
 
 from rlkit.config.schema import to_config, to_yaml
 from rlkit.errors import RlkitError
-from rlkit.results.folder import read_json, write_text
-from rlkit.results.lock import BusyError
+from rlkit.runs.folder import read_json, write_text
+from rlkit.runs.lock import BusyError
 from rlkit.search import failures
 from rlkit.search import study as record
 from rlkit.search.study import SweepFolder
 from rlkit.training.interrupt import make_room
-from rlkit.training.trial import TrialKilledError, run_trial
+from rlkit.training.train import train
+from rlkit.training.trial import TrialKilledError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
     from optuna import Study
 
     from rlkit.config.run import RunConfig
-    from rlkit.results.folder import RunFolder
+    from rlkit.runs.folder import RunFolder
     from rlkit.training.progress import Judge, Verdict
 
 BUSY_SECONDS = 1.0
@@ -109,7 +110,7 @@ def _trained(
     """The result of the trial, once no other process trains it; None where that other one has told how it ended."""
     while True:
         try:
-            return run_trial(config, folder, started=started, quiet=True, judge=judge)
+            return train(config, folder, started=started, quiet=True, judge=judge)
         except BusyError:  # a driver that was killed had started this trial, and could not say so any more
             time.sleep(BUSY_SECONDS)
             if study.trials[trial.number].state in record.OVER:

@@ -24,7 +24,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
 from rlkit.errors import RlkitError, RunFolderError
-from rlkit.results.folder import writing
+from rlkit.runs.folder import writing
 
 FIRST = b'{"op_code"'
 """How every record begins."""

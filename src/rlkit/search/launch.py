@@ -21,7 +21,7 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmitit
 from omegaconf import OmegaConf
 
 from rlkit.errors import ConfigError
-from rlkit.results.writing import writing
+from rlkit.runs.writing import writing
 from rlkit.search.study import Process
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from omegaconf import OmegaConf, read_write
 
 from rlkit.cores import available_cores
 from rlkit.redaction import redact
-from rlkit.results.folder import RunFolder, read_json, writing
-from rlkit.search import failures, status, table
+from rlkit.runs.folder import RunFolder, read_json, writing
+from rlkit.search import display, failures, status
+from rlkit.search.display import shown
 from rlkit.search.failures import SearchFaultError, SweepError, count
 from rlkit.search.launch import Job, Starter, failure_of, submit_array
 from rlkit.search.sweep import share_gpus
-from rlkit.search.table import shown
 from rlkit.training.interrupt import Interrupts
 from rlkit.training.jobs import CANCELLED, note_plan, notes, varied
 
@@ -190,7 +190,7 @@ class Sweep:
         if (run := self._run(number)) is None or number in self.failed:
             return "failed"
         frames, score = status.reached(run)
-        return f"{self._state(number)} at {frames:,} frames, {table.number(score)}"
+        return f"{self._state(number)} at {frames:,} frames, {display.number(score)}"
 
     def interrupted(self, said: str, *, on_cluster: bool) -> None:
         """Have the jobs on this machine save and end; a second Ctrl-C ends them at once."""

@@ -18,12 +18,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rlkit.results.folder import write_text, writing
 from rlkit.results.plots import INK, LINE, MUTED, SURFACE
+from rlkit.runs.folder import write_text, writing
 from rlkit.search import study as record
+from rlkit.search.display import best_first, best_trial, number, short, shown, state
 from rlkit.search.failures import count
 from rlkit.search.study import SweepFolder
-from rlkit.search.table import best_first, best_trial, number, short, shown, state
 
 if TYPE_CHECKING:
     from optuna import Study

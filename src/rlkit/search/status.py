@@ -13,12 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from rlkit.errors import RunFolderError
-from rlkit.results.folder import RunFolder, read_json, read_rows
-from rlkit.results.lock import held
+from rlkit.runs.folder import RunFolder, read_json, read_rows
+from rlkit.runs.lock import held
 from rlkit.search import failures
 from rlkit.search import study as record
+from rlkit.search.display import number, short, shown, state
 from rlkit.search.study import SWEEP, SweepFolder
-from rlkit.search.table import number, short, shown, state
 from rlkit.training.jobs import CANCELLED, JOBS, LIST, SUBMITTED, noted_plan, notes, submitted, varied
 
 WAITING = {None: "never begun", "pending": "queued", "unknown": "unknown"}

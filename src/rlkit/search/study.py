@@ -20,8 +20,8 @@ import psutil
 from optuna.trial import FrozenTrial, TrialState
 
 from rlkit.errors import ConfigError, RlkitError, RunFolderError
-from rlkit.results.folder import RunFolder, read_json, write_json, writing
-from rlkit.results.lock import held
+from rlkit.runs.folder import RunFolder, read_json, write_json, writing
+from rlkit.runs.lock import held
 from rlkit.search.journal import Journal
 
 if TYPE_CHECKING:

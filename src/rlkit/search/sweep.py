@@ -20,17 +20,17 @@ from optuna.trial import TrialState
 from rlkit.config import complaints
 from rlkit.config.schema import config_folders, to_config
 from rlkit.cores import available_cores
+from rlkit.display.logs import log_to_stderr
 from rlkit.errors import ConfigError
-from rlkit.results.console import log_to_stderr
 from rlkit.search import failures, report
 from rlkit.search import space as spaces
 from rlkit.search import study as record
+from rlkit.search.display import state
 from rlkit.search.driver import MENDED, Driver, last_failure
 from rlkit.search.failures import SearchError, SearchFaultError, count
 from rlkit.search.identity import describe
 from rlkit.search.launch import Starter, executor_of, threads_for, visible_gpus
 from rlkit.search.study import SweepFolder
-from rlkit.search.table import state
 
 if TYPE_CHECKING:
     from hydra.plugins.launcher import Launcher
@@ -80,7 +80,7 @@ def sweep(
     if sampler._target_.endswith("GridSampler"):
         space.grid()
     check_values(space, checker(master, context, space))
-    from rlkit.training.door import check
+    from rlkit.training.checks import check
 
     on_cluster = isinstance(launcher, SlurmLauncher)
     if isinstance(launcher, SlurmLauncher):

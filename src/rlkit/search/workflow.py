@@ -15,16 +15,16 @@ from loguru import logger
 from rlkit.config.schema import compose, to_yaml
 from rlkit.config.search import VALIDATION_SEED, SearchConfig, TrialConfig
 from rlkit.errors import ConfigError, RlkitError, RunFolderError
-from rlkit.results.folder import RunFolder, read_json, write_json, write_text
+from rlkit.runs.folder import RunFolder, read_json, write_json, write_text
 from rlkit.search import failures, identity
 from rlkit.search import study as record
+from rlkit.search.display import number
 from rlkit.search.failures import count
 from rlkit.search.finished import VALIDATION, Finished, parts, write_new
 from rlkit.search.job import measured
 from rlkit.search.narrow import narrow as narrow
 from rlkit.search.study import SweepFolder
-from rlkit.search.table import number
-from rlkit.training.trial import run_trial
+from rlkit.training.train import ended, train
 
 if TYPE_CHECKING:
     pass
@@ -49,11 +49,10 @@ def retrain(path: str | Path, *, trial: int, seeds: int | None) -> RunFolder:
         frames = frames or study.user_attrs.get(record.SEARCH, {}).get("frames")
     config = dataclasses.replace(compose(base=run.config), search=SearchConfig(), trial=TrialConfig())
     config = dataclasses.replace(config, seeds=seeds or config.seeds, frames=frames or config.frames)
-    from rlkit.cli.app import train_and_show
     from rlkit.training.trial import create
 
     folder = create(config, [f"retrained: {path} trial {trial}"])
-    train_and_show(config, folder, time.perf_counter())
+    ended(train(config, folder), folder)
     return folder
 
 
@@ -97,7 +96,7 @@ def validate(path: str | Path, *, top: int, seeds: int) -> list[Validated]:
         result = read_json(folder.result) if folder.result.exists() else before
         if result["status"] != "complete" or len(result["seeds"]) < seeds:
             try:
-                result = run_trial(config, folder, started=time.perf_counter())
+                result = train(config, folder)
             except RlkitError as error:  # on these seeds it fails, which is worth knowing; the others are still to come
                 if failures.of_place(error):
                     raise

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlkit.errors import RlkitError, SharingError
 from rlkit.redaction import redact
-from rlkit.results.folder import SCHEMA, writing
+from rlkit.runs.folder import SCHEMA, writing
 from rlkit.settings import setting
 from rlkit.sharing import card, safety
 from rlkit.sharing.client import Repo, check_token, client

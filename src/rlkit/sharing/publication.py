@@ -13,9 +13,9 @@ from typing import Any
 from rlkit.errors import CheckpointError, RunFolderError, SharingError
 from rlkit.reading import read_yaml
 from rlkit.redaction import redact
-from rlkit.results.folder import SCHEMA, RunFolder, read_json
-from rlkit.results.lock import held
-from rlkit.results.manifest import needed_to_act, newest, numbered
+from rlkit.runs.folder import SCHEMA, RunFolder, read_json
+from rlkit.runs.lock import held
+from rlkit.runs.manifest import needed_to_act, newest, numbered
 from rlkit.sharing.safety import check_name, fingerprint, is_known_kind
 
 MANIFEST = "publication.json"

@@ -24,14 +24,14 @@ from rlkit.envs.one import describe
 from rlkit.envs.transforms import ObservationTransform
 from rlkit.envs.view import View
 from rlkit.errors import ConfigError, DivergedError, RunFolderError
-from rlkit.results.folder import RunFolder
+from rlkit.runs.folder import RunFolder
 from rlkit.sharing import hub
 from rlkit.sharing import trust as trusted
 from rlkit.training import checkpoint
 from rlkit.training.acting import Actor
-from rlkit.training.door import check_actions
+from rlkit.training.budget import check_nets
+from rlkit.training.checks import check_actions
 from rlkit.training.process import choose_device, device_of
-from rlkit.training.room import check_nets
 
 if TYPE_CHECKING:
     from gymnasium import Space

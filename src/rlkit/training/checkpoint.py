@@ -20,11 +20,11 @@ import torch
 
 from rlkit.errors import CheckpointError, RlkitError, RunFolderError
 from rlkit.reading import read_plain
-from rlkit.results.folder import SCHEMA, writing
-from rlkit.results.manifest import newest as newest
-from rlkit.results.manifest import numbered
-from rlkit.results.manifest import restored as restored
-from rlkit.results.manifest import verify as verify
+from rlkit.runs.folder import SCHEMA, writing
+from rlkit.runs.manifest import newest as newest
+from rlkit.runs.manifest import numbered
+from rlkit.runs.manifest import restored as restored
+from rlkit.runs.manifest import verify as verify
 from rlkit.training.tensors import read_tensors, write_file, write_tensors
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from rlkit.envs.backends import StepError
 from rlkit.envs.make import make
 from rlkit.envs.vector import log_failure
 from rlkit.errors import EnvError
-from rlkit.results.stats import iqm
+from rlkit.results.score import Protocol, Score
 from rlkit.training.acting import Actor
 from rlkit.training.interrupt import StoppedError
 
@@ -33,62 +32,6 @@ PARALLEL = 16
 
 ENDLESS = 10_000
 """Steps after which an evaluation episode is cut where the environment has no limit of its own."""
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How a score was made."""
-
-    env_id: str
-    episodes: int
-    deterministic: bool
-    max_steps: int
-    first_seed: int = seeding.EVAL_SEEDS
-    eval_seeds: str = "disjoint from training"
-
-    def __str__(self) -> str:
-        actions = "deterministic" if self.deterministic else "sampled"
-        return (
-            f"{self.env_id}, {self.episodes} {actions} episodes, evaluation seeds "
-            f"{self.first_seed} to {self.first_seed + self.episodes - 1} ({self.eval_seeds})"
-        )
-
-
-@dataclass(frozen=True)
-class Score:
-    """Undiscounted returns of whole episodes, and the protocol that they were played by."""
-
-    returns: list[float]
-    lengths: list[int]
-    protocol: Protocol
-
-    @property
-    def mean(self) -> float:
-        """Mean return."""
-        return float(np.mean(self.returns))
-
-    @property
-    def std(self) -> float:
-        """Standard deviation over episodes."""
-        return float(np.std(self.returns))
-
-    @property
-    def iqm(self) -> float:
-        """Interquartile mean over episodes."""
-        return iqm(self.returns)
-
-    def row(self, frames: int, updates: int) -> dict[str, Any]:
-        """A line of eval.jsonl."""
-        return {
-            "frames": frames,
-            "updates": updates,
-            "mean": self.mean,
-            "std": self.std,
-            "iqm": self.iqm,
-            "length": float(np.mean(self.lengths)),
-            "returns": self.returns,
-            "protocol": asdict(self.protocol),
-        }
 
 
 class Evaluator:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rlkit.errors import RunFolderError
-from rlkit.results.folder import RunFolder, read_json, write_json, writing
+from rlkit.runs.folder import RunFolder, read_json, write_json, writing
 
 JOBS, LIST = ".jobs", "jobs.json"
 SUBMITTED = ".submitit"

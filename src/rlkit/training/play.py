@@ -16,7 +16,7 @@ from rlkit.envs.actions import ActionMap
 from rlkit.envs.adapter import told
 from rlkit.envs.make import make
 from rlkit.errors import EnvError, RunFolderError
-from rlkit.results.folder import writing
+from rlkit.runs.folder import writing
 from rlkit.training.acting import Actor
 from rlkit.training.evaluate import ENDLESS, lend
 

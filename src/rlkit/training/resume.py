@@ -5,18 +5,19 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from rlkit.config.learning import ScheduleConfig
 from rlkit.config.schema import compose, to_yaml
+from rlkit.display.logs import log_to
 from rlkit.errors import CheckpointError, ConfigError
 from rlkit.reading import read_result
-from rlkit.results.console import log_to
-from rlkit.results.folder import RunFolder, SessionFolder, read_rows, write_text
-from rlkit.results.lock import alone
-from rlkit.results.manifest import newest
+from rlkit.runs.folder import RunFolder, SessionFolder, read_rows, write_text
+from rlkit.runs.lock import alone
+from rlkit.runs.manifest import newest
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
@@ -25,7 +26,7 @@ RESUMABLE = ("frames", "seeds", "device", "upload", "eval", "log", "checkpoint")
 """What a resumed run may change; anything else would make it another run."""
 
 
-def prepare(run: str, overrides: Sequence[str]) -> tuple[RunConfig, RunFolder, list[str]]:
+def prepare(run: str | Path, overrides: Sequence[str]) -> tuple[RunConfig, RunFolder, list[str]]:
     """Check that a run can be resumed, and write its new configuration.
 
     Args:
@@ -56,7 +57,7 @@ def prepare(run: str, overrides: Sequence[str]) -> tuple[RunConfig, RunFolder, l
         _check_unfinished(folder, run, before, config)
         for seed in before.seed_list:
             _check_checkpoints(folder, folder.session(seed), int(config.frames))
-        from rlkit.training.door import check
+        from rlkit.training.checks import check
 
         check(config)
         if config != before:
@@ -64,7 +65,7 @@ def prepare(run: str, overrides: Sequence[str]) -> tuple[RunConfig, RunFolder, l
     return config, folder, [] if config.frames == before.frames else list(_changed_schedules(before, config))
 
 
-def _check_unfinished(folder: RunFolder, run: str, before: RunConfig, config: RunConfig) -> None:
+def _check_unfinished(folder: RunFolder, run: str | Path, before: RunConfig, config: RunConfig) -> None:
     """Refuse a run that is over."""
     done = read_result(folder.result) if folder.result.exists() else {}
     if done.get("status") == "pruned":
@@ -73,7 +74,7 @@ def _check_unfinished(folder: RunFolder, run: str, before: RunConfig, config: Ru
     if finished and config.frames <= done["frames"]:
         raise ConfigError(
             f"{folder.path} is complete at {done['frames']:,} frames\n"
-            f"  to train it further: rlkit resume {shlex.quote(run)} frames={2 * before.frames}"
+            f"  to train it further: rlkit resume {shlex.quote(str(run))} frames={2 * before.frames}"
         )
 
 

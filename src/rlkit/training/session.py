@@ -22,19 +22,21 @@ from rlkit.envs.vector import VectorEnv
 from rlkit.errors import CheckpointError, DivergedError, EnvError, RlkitError, RunFolderError
 from rlkit.memory import build as memory
 from rlkit.reading import read_result
-from rlkit.results.folder import JsonLines, SessionFolder, write_json, writing
-from rlkit.results.lines import read_evals
-from rlkit.results.lock import alone
+from rlkit.results.progress import Phases, Progress
+from rlkit.results.score import Score
 from rlkit.results.summary import failed_result, session_result
 from rlkit.results.tensorboard import EventLog
+from rlkit.runs.folder import JsonLines, SessionFolder, write_json, writing
+from rlkit.runs.lines import read_evals
+from rlkit.runs.lock import alone
 from rlkit.training import agent, checkpoint, state
 from rlkit.training.allocator import keep_freed_memory
+from rlkit.training.budget import check_envs, check_memory, check_nets
 from rlkit.training.collect import EPISODE_STEPS, Collector, ending
-from rlkit.training.evaluate import Evaluator, Score
+from rlkit.training.evaluate import Evaluator
 from rlkit.training.interrupt import StoppedError, StopSignal
 from rlkit.training.process import device_for, threads_of
-from rlkit.training.progress import Judge, Phases, Progress, Watcher
-from rlkit.training.room import check_envs, check_memory, check_nets
+from rlkit.training.progress import Judge, Watcher
 from rlkit.types import Update
 
 if TYPE_CHECKING:

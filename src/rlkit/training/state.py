@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from rlkit import seeding
 from rlkit.errors import CheckpointError
+from rlkit.results.progress import Phases
 from rlkit.training import checkpoint
-from rlkit.training.progress import Phases
 from rlkit.types import Update
 
 if TYPE_CHECKING:

@@ -20,17 +20,19 @@ from loguru import logger
 
 from rlkit.config.schema import to_yaml
 from rlkit.cores import available_cores
+from rlkit.display.console import Display
+from rlkit.display.logs import log_failure, log_to
 from rlkit.errors import RlkitError, RunFolderError
 from rlkit.reading import read_result
 from rlkit.redaction import hidden_keys, redact
-from rlkit.results.console import Display, log_to
-from rlkit.results.folder import SCHEMA, RunFolder, config_hash, read_json, write_json, write_text
-from rlkit.results.lines import read_evals
-from rlkit.results.lock import alone
-from rlkit.results.provenance import provenance
+from rlkit.results.progress import Progress
+from rlkit.runs.folder import SCHEMA, RunFolder, config_hash, read_json, write_json, write_text
+from rlkit.runs.lines import read_evals
+from rlkit.runs.lock import alone
+from rlkit.runs.provenance import provenance
 from rlkit.training.interrupt import StopSignal
-from rlkit.training.panel import Panel
-from rlkit.training.progress import Judge, Progress
+from rlkit.training.jury import Jury
+from rlkit.training.progress import Judge
 from rlkit.training.worker import HIDDEN_VALUES
 
 if TYPE_CHECKING:
@@ -102,11 +104,11 @@ def run_trial(
         failures: dict[int, Failure] = {}
         try:
             with StopSignal() as stop, contextlib.nullcontext() if quiet else display:
-                panel = None if judge is None else Panel(config, folder, judge, stop)
+                jury = None if judge is None else Jury(config, folder, judge, stop)
                 if config.seeds == 1:
-                    _in_process(config, folder, watcher, stop, panel, started)
+                    _in_process(config, folder, watcher, stop, jury, started)
                 else:
-                    failures = _in_workers(config, folder, watcher, stop, panel)
+                    failures = _in_workers(config, folder, watcher, stop, jury)
         except BaseException as error:
             with contextlib.suppress(RunFolderError):  # the disk may be what failed
                 _conclude(config, folder, {config.seed: Failure(_why(error), user=True)}, stopped=False)
@@ -202,33 +204,28 @@ def _in_process(
     folder: RunFolder,
     watcher: _Watcher,
     stop: StopSignal,
-    panel: Panel | None,
+    jury: Jury | None,
     started: float,
 ) -> None:
     from rlkit.training.session import run_session
 
-    judge = None if panel is None else panel.member(config.seed)
+    judge = None if jury is None else jury.member(config.seed)
     session = folder.session(config.seed)
     try:
         run_session(config, config.seed, session, watcher=watcher, judge=judge, stop=stop, started=started)
     except Exception as error:
-        log_error(config.seed, error)
+        log_failure(config.seed, error)
         raise
 
 
-def log_error(seed: int, error: Exception) -> None:
-    """Write why a seed failed to run.log: the message, and below it the traceback. The terminal shows neither."""
-    logger.opt(exception=True).debug("seed {} failed: {}", seed, error)
-
-
 def _in_workers(
-    config: RunConfig, folder: RunFolder, watcher: _Watcher, stop: StopSignal, panel: Panel | None
+    config: RunConfig, folder: RunFolder, watcher: _Watcher, stop: StopSignal, jury: Jury | None
 ) -> dict[int, Failure]:
     """Train the seeds, each in a process; returns seed -> why it failed.
 
     As many at a time as the cores allow, but all of them where they are judged together.
     """
-    slots = config.seeds if panel else max(1, available_cores() // config.threads)
+    slots = config.seeds if jury else max(1, available_cores() // config.threads)
     waiting = list(config.seed_list)
     running: dict[int, _Worker] = {}
     failures: dict[int, Failure] = {}
@@ -237,7 +234,7 @@ def _in_workers(
         while (waiting and not stop.requested) or running:
             while waiting and len(running) < slots and not stop.requested:
                 seed = waiting.pop(0)
-                running[seed] = _Worker(folder, seed, config, watcher, panel)
+                running[seed] = _Worker(folder, seed, config, watcher, jury)
             if stop.requested and asked_at is None:
                 asked_at = time.monotonic()
                 for worker in running.values():
@@ -250,7 +247,7 @@ def _in_workers(
                     if why:
                         status = worker.process.returncode
                         failures[seed] = Failure(f"seed {seed}: {why}", user=status == 2, killed=status < 0)
-                        if panel is not None:
+                        if jury is not None:
                             stop.request()  # the others would wait for its next report
                         logger.error("seed {} failed: {}", seed, why)
             time.sleep(0.02)
@@ -263,8 +260,8 @@ def _in_workers(
 class _Worker:
     """A session's process, and the thread that reads what it says."""
 
-    def __init__(self, folder: RunFolder, seed: int, config: RunConfig, watcher: _Watcher, panel: Panel | None) -> None:
-        self.seed, self.watcher, self.panel = seed, watcher, panel
+    def __init__(self, folder: RunFolder, seed: int, config: RunConfig, watcher: _Watcher, jury: Jury | None) -> None:
+        self.seed, self.watcher, self.jury = seed, watcher, jury
         self.error = ""
         # What config.yaml hides; the variables of a process are for its owner alone.
         secrets = {HIDDEN_VALUES: json.dumps(hidden_keys(dataclasses.asdict(config)))}
@@ -278,7 +275,7 @@ class _Worker:
                     "rlkit.training.worker",
                     str(folder.path),
                     str(seed),
-                    *(["judged"] if panel else []),
+                    *(["judged"] if jury else []),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -307,9 +304,9 @@ class _Worker:
     def _hear(self, message: dict[str, Any]) -> None:
         if "progress" in message:
             self.watcher.progress(Progress(**message["progress"]))
-        elif "report" in message and self.panel is not None:
+        elif "report" in message and self.jury is not None:
             frames, value = message["report"]
-            self.panel.hear(self.seed, frames, value, self.answer)
+            self.jury.hear(self.seed, frames, value, self.answer)
         elif "facts" in message:
             self.watcher.facts(message["seed"], message["facts"])
         elif "log" in message and self.watcher.display is not None:

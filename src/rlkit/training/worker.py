@@ -18,9 +18,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from rlkit.display.streams import make_lenient
 from rlkit.errors import RlkitError
-from rlkit.results.folder import RunFolder
-from rlkit.results.streams import make_lenient
+from rlkit.runs.folder import RunFolder
 from rlkit.training.interrupt import MAKE_ROOM, StopSignal
 from rlkit.training.progress import Verdict, Watcher
 
@@ -97,9 +97,8 @@ def main() -> int:
 
     threading.Thread(target=listen, daemon=True).start()
     from rlkit.config.schema import compose
-    from rlkit.results.console import log_to
+    from rlkit.display.logs import log_failure, log_to
     from rlkit.training.session import run_session
-    from rlkit.training.trial import log_error
 
     log_to(folder.log, lambda text: pipe.send({"log": text}))
     try:
@@ -110,11 +109,11 @@ def main() -> int:
             asked = judge if "judged" in sys.argv[3:] else None
             run_session(config, seed, folder.session(seed), watcher=pipe, judge=asked, stop=stop, started=started)
     except RlkitError as error:
-        log_error(seed, error)
+        log_failure(seed, error)
         pipe.send({"error": str(error)})
         return 2
     except Exception as error:
-        log_error(seed, error)
+        log_failure(seed, error)
         pipe.send({"error": f"{type(error).__name__}: {error}"})
         return FAULT
     return 0

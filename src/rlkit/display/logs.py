@@ -12,8 +12,8 @@ from loguru import logger
 
 from rlkit.errors import RunFolderError
 from rlkit.redaction import redact
-from rlkit.results.lines import AppendOnly
-from rlkit.results.writing import reason
+from rlkit.runs.lines import AppendOnly
+from rlkit.runs.writing import reason
 
 _ours: list[int] = []
 """Handlers that rlkit has added."""
@@ -86,3 +86,8 @@ class _RunLog:
         """Close the file."""
         with contextlib.suppress(Exception):
             self.file.close()
+
+
+def log_failure(seed: int, error: Exception) -> None:
+    """Write why a seed failed to run.log: the message, and below it the traceback. The terminal shows neither."""
+    logger.opt(exception=True).debug("seed {} failed: {}", seed, error)

@@ -14,7 +14,7 @@ from rlkit.envs.layout import is_picture
 from rlkit.envs.make import make
 from rlkit.errors import ConfigError, EnvError
 from rlkit.settings import setting
-from rlkit.training.room import check_envs, check_memory, check_nets
+from rlkit.training.budget import check_envs, check_memory, check_nets
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig

@@ -6,20 +6,20 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rlkit.results.lines import read_evals
 from rlkit.results.stats import iqm
+from rlkit.runs.lines import read_evals
 from rlkit.training.progress import Judge, Verdict
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
-    from rlkit.results.folder import RunFolder
+    from rlkit.runs.folder import RunFolder
     from rlkit.training.interrupt import StopSignal
 
 FEW = 4
 """From so many seeds on their interquartile mean is judged, below it their mean."""
 
 
-class Panel:
+class Jury:
     """Collects what the seeds reached at an evaluation; when all have been heard the judge is asked, and all are told.
 
     Evaluations are known by their nominal frames, multiples of `eval.every_frames`: rollouts of whole episodes end at

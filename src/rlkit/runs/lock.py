@@ -13,7 +13,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from loguru import logger
 
 from rlkit.errors import RunFolderError
-from rlkit.results.writing import writing
+from rlkit.runs.writing import writing
 
 LOCK = ".lock"
 

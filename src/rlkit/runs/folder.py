@@ -15,13 +15,13 @@ from typing import Any
 
 from rlkit.errors import RunFolderError
 from rlkit.reading import read_json as read_json
-from rlkit.results.lines import JsonLines as JsonLines
-from rlkit.results.lines import read_rows as read_rows
-from rlkit.results.writing import dumps as dumps
-from rlkit.results.writing import finite as finite
-from rlkit.results.writing import write_json as write_json
-from rlkit.results.writing import write_text as write_text
-from rlkit.results.writing import writing as writing
+from rlkit.runs.lines import JsonLines as JsonLines
+from rlkit.runs.lines import read_rows as read_rows
+from rlkit.runs.writing import dumps as dumps
+from rlkit.runs.writing import finite as finite
+from rlkit.runs.writing import write_json as write_json
+from rlkit.runs.writing import write_text as write_text
+from rlkit.runs.writing import writing as writing
 
 SCHEMA = 1
 """Version of run.json, result.json and of checkpoints; raised when a reader would have to change."""

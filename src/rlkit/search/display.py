@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rlkit.results.console import log_to
+from rlkit.display.logs import log_to
 from rlkit.search import failures
 from rlkit.search import study as record
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from rlkit import compose
-from rlkit.results.folder import RunFolder
 from rlkit.results.stats import iqm
+from rlkit.runs.folder import RunFolder
 from rlkit.training.interrupt import StopSignal
-from rlkit.training.panel import Panel
+from rlkit.training.jury import Jury
 
 
-def panel(tmp_path: Path, seeds: int, verdicts: dict[int, str] | None = None) -> tuple[Panel, list, StopSignal]:
+def jury(tmp_path: Path, seeds: int, verdicts: dict[int, str] | None = None) -> tuple[Jury, list, StopSignal]:
     heard: list[tuple[int, float]] = []
 
     def judge(frames: int, value: float):
@@ -21,11 +21,11 @@ def panel(tmp_path: Path, seeds: int, verdicts: dict[int, str] | None = None) ->
 
     stop = StopSignal()
     config = compose([f"seeds={seeds}", "frames=1000", "eval.every_frames=100"])
-    return Panel(config, RunFolder(tmp_path), judge, stop), heard, stop
+    return Jury(config, RunFolder(tmp_path), judge, stop), heard, stop
 
 
 def test_nobody_is_told_before_all_have_been_heard(tmp_path: Path):
-    one, heard, _ = panel(tmp_path, 3, {200: "pruned"})
+    one, heard, _ = jury(tmp_path, 3, {200: "pruned"})
     told: list[tuple[int, str | None]] = []
     for seed, frames in ((0, 104), (2, 128)):
         one.hear(seed, frames, 10.0 * seed, lambda v, seed=seed: told.append((seed, v)))
@@ -39,7 +39,7 @@ def test_nobody_is_told_before_all_have_been_heard(tmp_path: Path):
 
 
 def test_four_seeds_are_judged_by_their_iqm(tmp_path: Path):
-    one, heard, _ = panel(tmp_path, 4)
+    one, heard, _ = jury(tmp_path, 4)
     values = [0.0, 10.0, 20.0, 1000.0]
     for seed, value in enumerate(values):
         one.hear(seed, 100, value, lambda v: None)
@@ -52,7 +52,7 @@ def test_evaluations_of_an_interrupted_session_count_as_heard(tmp_path: Path):
     (tmp_path / "session_1" / "eval.jsonl").write_text(
         json.dumps({"frames": 104, "updates": 2, "mean": 6.0, "returns": [6.0]}) + "\n"
     )
-    one, heard, stop = panel(tmp_path, 2, {100: "stopped"})
+    one, heard, stop = jury(tmp_path, 2, {100: "stopped"})
     told: list[str | None] = []
     one.hear(0, 101, 4.0, told.append)
     assert (heard, told) == ([(100, 5.0)], ["stopped"])

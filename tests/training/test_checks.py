@@ -8,7 +8,7 @@ import torch
 from rlkit import compose, load, train
 from rlkit.config.net import AutoConfig, ConvConfig, MLPConfig
 from rlkit.errors import ConfigError
-from rlkit.training.door import check
+from rlkit.training.checks import check
 from tests.envs.strangers import strange
 
 SHORT = ["frames=64", "num_envs=2", "eval.episodes=1", "eval.periodic_episodes=1", "env=gym"]

@@ -13,7 +13,7 @@ from typing import Any
 from loguru import logger
 
 from rlkit.reading import plain_file
-from rlkit.results.writing import dumps, write_text, writing
+from rlkit.runs.writing import dumps, write_text, writing
 
 LONGEST_LINE = 2**20
 """Bytes of a row; a longer line is none that rlkit wrote."""

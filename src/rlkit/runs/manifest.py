@@ -12,7 +12,7 @@ from loguru import logger
 
 from rlkit.errors import CheckpointError, RunFolderError
 from rlkit.reading import plain_file, read_plain
-from rlkit.results.folder import SCHEMA
+from rlkit.runs.folder import SCHEMA
 
 T = TypeVar("T")
 

@@ -16,12 +16,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rlkit.results.logs import log_to as log_to
-from rlkit.results.logs import log_to_stderr as log_to_stderr
-
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
-    from rlkit.training.progress import Progress
+    from rlkit.results.progress import Progress
 
 PHASES = {"env": "environment", "policy": "policy", "learn": "learning", "eval": "evaluation", "other": "other"}
 SHOWN_SHARE = 0.2
