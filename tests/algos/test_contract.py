@@ -16,7 +16,7 @@ from rlkit.config.off_policy import OffPolicyConfig
 from rlkit.config.schema import compose, schemas
 from rlkit.envs.make import make
 from rlkit.errors import ConfigError
-from rlkit.training import session as session_module
+from rlkit.training import logbook
 from rlkit.training.checks import check_actions
 from tests.algos.loop import Loop
 from tests.training.runs import StopAfter, session, traces
@@ -119,7 +119,7 @@ def test_state_and_weights_move_to_another_instance(name: str):
 
 @pytest.mark.parametrize("algo", sorted(ALGORITHMS))
 def test_a_resumed_run_equals_one_that_never_stopped(algo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(session_module, "WATCH_SECONDS", -1)
+    monkeypatch.setattr(logbook, "WATCH_SECONDS", -1)
     overrides = [
         f"algo={algo}",
         "env=pendulum" if ALGORITHMS[algo].actions == ("Box",) else "env=cartpole",

@@ -11,7 +11,7 @@ from rlkit.config.algo import A2CConfig, PPOConfig, ReinforceConfig
 from rlkit.config.net import MLPConfig, RecurrentConfig
 from rlkit.envs.make import make
 from rlkit.seeding import EVAL_SEEDS
-from rlkit.training import session as session_module
+from rlkit.training import logbook
 from tests.algos.loop import Loop
 from tests.training.runs import StopAfter, session, traces
 
@@ -78,7 +78,7 @@ OVERRIDES += ["eval.periodic_episodes=2", "checkpoint.every_frames=200", "algo.n
 
 
 def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(session_module, "WATCH_SECONDS", -1)
+    monkeypatch.setattr(logbook, "WATCH_SECONDS", -1)
     session(tmp_path / "whole", OVERRIDES)
     stop = StopAfter(500)
     session(tmp_path / "halves", OVERRIDES, watcher=stop, stop=stop)

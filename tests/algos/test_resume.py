@@ -10,7 +10,7 @@ from rlkit.config.algorithms import ALGORITHMS
 from rlkit.config.off_policy import OffPolicyConfig
 from rlkit.runs.folder import SessionFolder
 from rlkit.runs.manifest import newest
-from rlkit.training import session as session_module
+from rlkit.training import logbook
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.session import Session
 from tests.training.runs import StopAfter, session, traces
@@ -29,7 +29,7 @@ STOPS = (68, 72)
 
 @pytest.fixture(autouse=True)
 def _watch_every_rollout(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(session_module, "WATCH_SECONDS", -1)
+    monkeypatch.setattr(logbook, "WATCH_SECONDS", -1)
 
 
 def overrides(algo: str) -> list[str]:

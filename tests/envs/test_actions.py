@@ -84,10 +84,10 @@ def test_environments_get_what_their_space_holds(name: str, kind: str):
 
 
 def test_a_run_saves_and_replays_actions_of_small_types(tiny: list[str], tmp_path, monkeypatch: pytest.MonkeyPatch):
-    from rlkit.training import session as session_module
+    from rlkit.training import logbook
     from tests.training.runs import StopAfter, session, traces
 
-    monkeypatch.setattr(session_module, "WATCH_SECONDS", -1)
+    monkeypatch.setattr(logbook, "WATCH_SECONDS", -1)
     overrides = [*tiny, "env=gym", f"env.id={strange('ActByteDials')}"]
     session(tmp_path / "whole", overrides)
     stop = StopAfter(300)

@@ -13,8 +13,7 @@ from rlkit.config.env import EnvConfig
 from rlkit.envs.make import make
 from rlkit.envs.vector import VectorEnv
 from rlkit.errors import EnvError
-from rlkit.training import checkpoint
-from rlkit.training import session as session_module
+from rlkit.training import checkpoint, logbook
 from tests.envs.test_vector import actions, roll, vector
 from tests.training.runs import StopAfter, session, traces
 
@@ -103,7 +102,7 @@ def test_a_run_whose_worker_dies_leaves_a_checkpoint_and_no_child(tiny: list[str
 def test_an_asynchronous_run_resumes_to_the_same_bytes(
     tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(session_module, "WATCH_SECONDS", -1)
+    monkeypatch.setattr(logbook, "WATCH_SECONDS", -1)
     overrides = [*tiny, "env=hopper", "env.vectorization=async"]
     session(tmp_path / "whole", overrides)
     stop = StopAfter(512)

@@ -15,8 +15,7 @@ from rlkit.envs.atari import Atari, rom_name
 from rlkit.envs.make import make
 from rlkit.envs.vector import VectorEnv
 from rlkit.errors import ConfigError, EnvError
-from rlkit.training import agent
-from rlkit.training import session as session_module
+from rlkit.training import agent, logbook
 from rlkit.training.play import play
 from tests.envs.test_vector import roll
 from tests.training.runs import StopAfter, session, traces
@@ -150,7 +149,7 @@ def test_names_of_games():
 
 @pytest.mark.parametrize("kind", ["native", "sync"])
 def test_pong_with_sticky_actions_resumes_to_the_same_bytes(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(session_module, "WATCH_SECONDS", -1)
+    monkeypatch.setattr(logbook, "WATCH_SECONDS", -1)
     overrides = ["env=pong", *FAST, f"env.vectorization={kind}", "checkpoint.every_frames=128"]
     session(tmp_path / "whole", overrides)
     stop = StopAfter(256)

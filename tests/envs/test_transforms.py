@@ -9,7 +9,7 @@ from rlkit.envs.make import make
 from rlkit.envs.transforms import ObservationTransform, RewardTransform
 from rlkit.envs.vector import VectorEnv
 from rlkit.maths.running import RunningMoments
-from rlkit.training import session as session_module
+from rlkit.training import logbook
 from rlkit.training.evaluate import Evaluator
 from tests.envs.test_vector import actions
 from tests.training.runs import StopAfter, session, traces
@@ -230,7 +230,7 @@ def test_evaluation_uses_the_statistics_and_leaves_them(tiny: list[str], tmp_pat
 
 
 def test_a_resumed_run_continues_the_statistics(tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(session_module, "WATCH_SECONDS", -1)
+    monkeypatch.setattr(logbook, "WATCH_SECONDS", -1)
     overrides = [*tiny, *NORMAL]
     session(tmp_path / "whole", overrides)
     stop = StopAfter(512)

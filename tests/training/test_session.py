@@ -5,7 +5,7 @@ import pytest
 
 from rlkit.errors import DivergedError, EnvError
 from rlkit.runs.folder import read_rows
-from rlkit.training import session as session_module
+from rlkit.training import logbook
 from tests.training.runs import StopAfter, session, traces
 
 ENVS = {
@@ -19,7 +19,7 @@ SIMULATORS = {env: [f"env={env}"] for env in ("lunar_lander", "bipedal_walker", 
 
 @pytest.fixture(autouse=True)
 def _watch_every_rollout(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(session_module, "WATCH_SECONDS", -1)
+    monkeypatch.setattr(logbook, "WATCH_SECONDS", -1)
 
 
 @pytest.mark.parametrize("env", ENVS)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from rlkit.errors import EnvError
+from rlkit.training import logbook
 from rlkit.training import session as session_module
 from rlkit.training.interrupt import StopSignal
 from tests.envs.strangers import strange
@@ -79,7 +80,7 @@ def test_reinforce_ends_where_no_episode_does(tmp_path: Path, baseline: str):
 
 
 def test_a_long_evaluation_shows_a_sign_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(session_module, "WATCH_SECONDS", -1)
+    monkeypatch.setattr(logbook, "WATCH_SECONDS", -1)
     seen: list[Any] = []
 
     class Watcher:

@@ -14,40 +14,41 @@ from rlkit.training import checkpoint
 from rlkit.types import Update
 
 if TYPE_CHECKING:
-    from rlkit.training.session import Session
+    from rlkit.training.logbook import Counts
+    from rlkit.training.parts import Parts
     from rlkit.types import State
 
 PARTS = ("algo", "memory", "envs", "collector", "streams", "session")
 
 
-def collecting(session: Session) -> dict[str, State]:
+def collecting(parts: Parts) -> dict[str, State]:
     """The parts that collecting changes; of the algorithm, its exploration noise."""
     return {
-        "algo": session.algo.state_dict(),
-        "envs": session.envs.state_dict(),
-        "collector": session.collector.state_dict(),
+        "algo": parts.algo.state_dict(),
+        "envs": parts.envs.state_dict(),
+        "collector": parts.collector.state_dict(),
         "streams": {
-            "acting": seeding.generator_state(session.algo.rng),
-            "minibatches": seeding.generator_state(session.minibatches),
+            "acting": seeding.generator_state(parts.algo.rng),
+            "minibatches": seeding.generator_state(parts.minibatches),
             "globals": seeding.globals_state(),
         },
     }
 
 
-def parts_of(session: Session) -> dict[str, State]:
-    """All parts of the state as it is now, without copies."""
+def whole(parts: Parts, counts: Counts, wall_seconds: float) -> dict[str, State]:
+    """The whole state as it is now, by parts, without copies."""
     return {
-        **collecting(session),
-        "memory": session.memory.state_dict(),
+        **collecting(parts),
+        "memory": parts.memory.state_dict(),
         "session": {
-            "frames": session.frames,
-            "updates": session.updates,
-            "last_eval": None if math.isnan(session.last_eval) else session.last_eval,
-            "eval_due": session.eval_due,
-            "random_return": None if math.isnan(session.random_return) else session.random_return,
-            "phases": asdict(session.phases),
-            "wall_seconds": session.wall_seconds(),
-            "reporting": session.reported(),
+            "frames": counts.frames,
+            "updates": counts.updates,
+            "last_eval": None if math.isnan(counts.last_eval) else counts.last_eval,
+            "eval_due": counts.eval_due,
+            "random_return": None if math.isnan(counts.random_return) else counts.random_return,
+            "phases": asdict(counts.phases),
+            "wall_seconds": wall_seconds,
+            "reporting": counts.reported(),
         },
     }
 
@@ -69,39 +70,39 @@ def read(path: Path) -> dict[str, State]:
     return parts
 
 
-def restore(session: Session, path: Path, parts: dict[str, State]) -> None:
-    """Give a session the state of a checkpoint.
+def restore(parts: Parts, counts: Counts, path: Path, saved: dict[str, State]) -> None:
+    """Give the parts of a session the state of a checkpoint.
 
     Raises:
         CheckpointError: it does not have the form of this run's state.
     """
     with checkpoint.restoring(path):
         weights = checkpoint.load_weights(path)
-        checkpoint.check_weights(weights, session.algo.weights())
-        checkpoint.check_form(parts["algo"], session.algo.state_dict(), "algo", rows=True)  # past episodes grow
-        checkpoint.check_form(parts["memory"], session.memory.state_dict(), "memory", rows=True)
-        envs = {**session.envs.state_dict()}
+        checkpoint.check_weights(weights, parts.algo.weights())
+        checkpoint.check_form(saved["algo"], parts.algo.state_dict(), "algo", rows=True)  # past episodes grow
+        checkpoint.check_form(saved["memory"], parts.memory.state_dict(), "memory", rows=True)
+        envs = {**parts.envs.state_dict()}
         del envs["actions"]  # there are none yet
-        checkpoint.check_form(parts["envs"], envs, "envs")
-        session.algo.load_weights(weights)
-        session.algo.load_state_dict(parts["algo"])
-        session.memory.load_state_dict(parts["memory"])
-        session.envs.load_state_dict(parts["envs"])
-        session.collector.load_state_dict(parts["collector"])
-        if session.envs.interrupted:
-            session.memory.interrupt()
-            session.algo.interrupt()
-            session.collector.interrupt()
-        seeding.set_generator_state(session.algo.rng, parts["streams"]["acting"])
-        seeding.set_generator_state(session.minibatches, parts["streams"]["minibatches"])
-        seeding.set_globals_state(parts["streams"]["globals"])
-        mine = parts["session"]
-        session.frames = session.checkpoint_frames = mine["frames"]
-        session.updates = mine["updates"]
-        session.last_eval = math.nan if mine["last_eval"] is None else float(mine["last_eval"])
-        session.phases, session.seconds_before = Phases(**mine["phases"]), float(mine["wall_seconds"])
+        checkpoint.check_form(saved["envs"], envs, "envs")
+        parts.algo.load_weights(weights)
+        parts.algo.load_state_dict(saved["algo"])
+        parts.memory.load_state_dict(saved["memory"])
+        parts.envs.load_state_dict(saved["envs"])
+        parts.collector.load_state_dict(saved["collector"])
+        if parts.envs.interrupted:
+            parts.memory.interrupt()
+            parts.algo.interrupt()
+            parts.collector.interrupt()
+        seeding.set_generator_state(parts.algo.rng, saved["streams"]["acting"])
+        seeding.set_generator_state(parts.minibatches, saved["streams"]["minibatches"])
+        seeding.set_globals_state(saved["streams"]["globals"])
+        mine = saved["session"]
+        counts.frames = counts.checkpoint_frames = mine["frames"]
+        counts.updates = mine["updates"]
+        counts.last_eval = math.nan if mine["last_eval"] is None else float(mine["last_eval"])
+        counts.phases, counts.seconds_before = Phases(**mine["phases"]), float(mine["wall_seconds"])
         # Checkpoints of version 0.1 have none of these.
-        session.eval_due = bool(mine.get("eval_due", False))
+        counts.eval_due = bool(mine.get("eval_due", False))
         random_return = mine.get("random_return")
-        session.random_return = math.nan if random_return is None else float(random_return)
-        session.reporting = Update(mine.get("reporting", {}))
+        counts.random_return = math.nan if random_return is None else float(random_return)
+        counts.reporting = Update(mine.get("reporting", {}))
