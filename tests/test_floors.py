@@ -30,3 +30,16 @@ def test_imports_run_downwards_and_never_in_a_circle():
     graph = {name: imports(name) for name in MODULES if name not in ("rlkit", "rlkit.__main__")}
     assert [(a, b) for a, found in graph.items() for b in found if floor(b) > floor(a)] == []
     TopologicalSorter(graph).prepare()  # raises CycleError with the circle
+
+
+def test_private_parts_of_hydra_and_optuna_are_used_in_one_file():
+    private = (
+        "hydra._internal",
+        "hydra_optuna_sweeper._impl",
+        "optuna._transform",
+        "._storage",
+        "._trial_id",
+        "._suggest",
+    )
+    users = {path.name for path in ROOT.rglob("*.py") if any(word in path.read_text() for word in private)}
+    assert users == {"private.py"}

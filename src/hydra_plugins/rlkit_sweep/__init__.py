@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
+
+from rlkit.search.private import BasicSweeper
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction

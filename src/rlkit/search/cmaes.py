@@ -12,6 +12,8 @@ import numpy as np
 from optuna.samplers import CmaEsSampler
 from optuna.study import StudyDirection
 
+from rlkit.search import private
+
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
@@ -29,9 +31,7 @@ class RebuiltCmaEsSampler(CmaEsSampler):
 
     def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> Any:
         """The optimiser after all generations that are whole."""
-        from optuna._transform import _SearchSpaceTransform
-
-        space = _SearchSpaceTransform(self._space, transform_step=not self._with_margin, transform_0_1=True)
+        space = private.search_space_transform(self._space, step=not self._with_margin)
         direction = self._study.direction
         optimizer = self._init_optimizer(space, direction)
         sign = 1.0 if direction == StudyDirection.MINIMIZE else -1.0

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from rlkit.errors import RlkitError
 from rlkit.runs.folder import writing
 from rlkit.runs.lock import alone
-from rlkit.search import failures, identity
+from rlkit.search import failures, identity, private
 from rlkit.search import study as record
 from rlkit.search.display import SearchDisplay, best_first
 from rlkit.search.failures import SearchError, count
@@ -178,7 +178,7 @@ class Driver:
         begun = len(trials)
         while room > 0 and (lost or begun < total):
             with record.understood(self.folder.path):
-                trial = Trial(self.study, lost[0]._trial_id) if lost else self.study.ask()
+                trial = private.trial_of(self.study, lost[0]) if lost else self.study.ask()
             begun += 0 if lost else 1
             del lost[:1]
             self._start(trial)
@@ -243,15 +243,13 @@ class Driver:
         frames = frozen.user_attrs.get(record.FRAMES, 0)
         deaths, came_to = frozen.user_attrs.get(record.DEATHS, (0, 0))
         deaths = 1 if frames > came_to else deaths + 1
-        store = self.study._storage
-        store.set_trial_user_attr(frozen._trial_id, record.DEATHS, (deaths, frames))
+        private.note(self.study, frozen, **{record.DEATHS: (deaths, frames)})
         if error is None and deaths < DEATHS:
             logger.info("trial {}: its process has died; it goes on from its last checkpoint", frozen.number)
             return
         why = f"its process died {deaths} times" if error is None else failures.brief(failures.told(error))
-        store.set_trial_user_attr(frozen._trial_id, record.STATUS, "failed")
-        store.set_trial_user_attr(frozen._trial_id, record.ERROR, why)
-        store.set_trial_user_attr(frozen._trial_id, record.FAULT, error is not None and not failures.of_user(error))
+        fault = error is not None and not failures.of_user(error)
+        private.note(self.study, frozen, **{record.STATUS: "failed", record.ERROR: why, record.FAULT: fault})
         self.study.tell(frozen.number, state=TrialState.FAIL, skip_if_finished=True)
 
     def _check_failures(self) -> None:

@@ -19,7 +19,7 @@ from rlkit.config.schema import to_config, to_yaml
 from rlkit.errors import RlkitError
 from rlkit.runs.folder import read_json, write_text
 from rlkit.runs.lock import BusyError
-from rlkit.search import failures
+from rlkit.search import failures, private
 from rlkit.search import study as record
 from rlkit.search.study import SweepFolder
 from rlkit.training.interrupt import make_room
@@ -52,7 +52,7 @@ def run(cfg: DictConfig, started: float) -> None:
     frozen = study.trials[place.number]
     if frozen.state in record.OVER or study.user_attrs.get(record.STOP):
         return
-    trial = Trial(study, frozen._trial_id)
+    trial = private.trial_of(study, frozen)
     trial.set_user_attr(record.PROCESS, record.Process.this().row())
     try:
         config = to_config(cfg)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import psutil
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
@@ -22,6 +21,7 @@ from omegaconf import OmegaConf
 
 from rlkit.errors import ConfigError
 from rlkit.runs.writing import writing
+from rlkit.search import private
 from rlkit.search.study import Process
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Submitted(Queued):
             job = executor.submit(
                 launcher, list(overrides), "hydra.sweep.dir", number, f"trial_{number}", Singleton.get_state()
             )
-        super().__init__(job, slurm=launcher._EXECUTOR == "slurm")
+        super().__init__(job, slurm=private.kind_of(launcher) == "slurm")
 
 
 def submit_array(launcher: BaseSubmititLauncher, batch: Sequence[Sequence[str]], first: int) -> list[Queued]:
@@ -189,13 +189,13 @@ def executor_of(launcher: BaseSubmititLauncher, gpus: list[int] | None = None) -
     """
     import submitit
 
-    if launcher._EXECUTOR == "slurm" and not (shutil.which("srun") and shutil.which("sbatch")):
+    if private.kind_of(launcher) == "slurm" and not (shutil.which("srun") and shutil.which("sbatch")):
         raise ConfigError(
             "hydra/launcher=slurm: this machine has no SLURM: srun and sbatch are not on PATH\n"
             "  start the command on a login node of the cluster, or run here with hydra/launcher=local"
         )
     about_itself = {"max_num_timeout", "python"}
-    kind, params = launcher._EXECUTOR, launcher.params
+    kind, params = private.kind_of(launcher), launcher.params
     pickles = Path(str(params["submitit_folder"])).parent
     with writing(pickles):
         pickles.mkdir(parents=True, exist_ok=True)
@@ -229,7 +229,7 @@ class Starter:
 
     def __init__(self, launcher: Launcher, slots: int, gpus: Sequence[list[int]] = ()) -> None:
         self.launcher, self.gpus = launcher, gpus
-        self.alone = isinstance(launcher, BasicLauncher)
+        self.alone = isinstance(launcher, private.BasicLauncher)
         self.slots = 1 if self.alone else slots
         self.pool: ThreadPoolExecutor | None = None
         if not self.alone and not isinstance(launcher, BaseSubmititLauncher):

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher, SlurmLauncher
 from omegaconf import OmegaConf, read_write
 
 from rlkit.cores import available_cores
 from rlkit.redaction import redact
 from rlkit.runs.folder import RunFolder, read_json, writing
-from rlkit.search import display, failures, status
+from rlkit.search import display, failures, private, status
 from rlkit.search.display import shown
 from rlkit.search.failures import SearchFaultError, SweepError, count
 from rlkit.search.launch import Job, Starter, failure_of, submit_array
@@ -79,7 +78,7 @@ def run(config: DictConfig, launcher: Launcher, batches: Sequence[Sequence[Seque
     returned: list[Any] = []
     try:
         with Interrupts() as interrupts:
-            if isinstance(launcher, BasicLauncher):
+            if isinstance(launcher, private.BasicLauncher):
                 for number, overrides in enumerate(jobs):
                     sweep.say(f"job {number} ({number + 1} of {len(jobs)}): {sweep.name(number)}")
                     returned += launcher.launch([overrides], initial_job_idx=number)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Quote, QuotedString, RangeSweep
 from hydra.errors import OverrideParseException
-from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl, create_params_from_overrides
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from rlkit.config.run import RunConfig
 from rlkit.errors import ConfigError
+from rlkit.search import private
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -55,7 +55,7 @@ class Space:
     def suggest(self, trial: Trial) -> list[str]:
         """The overrides of a trial; parameters that it already has stay."""
         for key, distribution in self.distributions.items():
-            trial._suggest(key, distribution)
+            private.suggest(trial, key, distribution)
         return self.overrides(trial.params)
 
     def overrides(self, values: dict[str, Any]) -> list[str]:
@@ -79,7 +79,7 @@ class Space:
         values = {}
         for key, distribution in self.distributions.items():
             try:
-                values[key] = OptunaSweeperImpl._to_grid_sampler_choices(distribution)
+                values[key] = private.grid_values(distribution)
             except ValueError as error:
                 raise ConfigError(
                     f"{key}: a grid takes a list or a range, not an interval\n"
@@ -165,7 +165,7 @@ def _distribution(entry: str, override: Override) -> BaseDistribution:
             once.setdefault((isinstance(x, bool), x), x)  # True equals 1
         return CategoricalDistribution(tuple(once.values()))
     try:
-        (distribution,) = create_params_from_overrides([entry])[0].values()
+        distribution = private.distribution_of(entry)
     except (ValueError, AssertionError, NotImplementedError) as error:
         raise ConfigError(f"{entry}: cannot be searched: {error}\n{ACCEPTED}") from error
     if isinstance(distribution, FloatDistribution | IntDistribution) and distribution.low == distribution.high:
