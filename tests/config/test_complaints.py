@@ -30,7 +30,7 @@ WRONG = {
     "algo=sarsa algo.exploration.repeat_exponent=2": ["repeat_exponent", "null"],
     "algo=dqn algo.exploration.epsilon_schedule.end=5": ["epsilon_schedule.end=5", "at most 1"],
     "algo=dqn net@critic_net=mlp": ["net@critic_net=mlp: dqn has no critic", "null"],
-    "algo=crossq net@critic_net=mlp_256": ["crossq needs batch renormalisation", "crossq_critic"],
+    "algo=crossq net@critic_net=mlp_relu_256": ["crossq needs batch renormalisation", "crossq_critic"],
     "net.noisy=true": ["ppo does not draw that noise", "dqn"],
     "algo=dqn net=sequential net.noisy=true ~tuned": ["net.noisy=True", "mlp, conv and impala"],
     "algo=dqn memory.on_disk=true": ["memory.on_disk=True", "memory.save=false"],

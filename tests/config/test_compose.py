@@ -92,7 +92,7 @@ def test_whole_numbers_may_be_written_in_several_ways(text: str, frames: int):
 
 
 def test_a_critic_net_of_its_own():
-    config = compose(["net@critic_net=mlp_256"])
+    config = compose(["net@critic_net=mlp_relu_256"])
     assert isinstance(config.critic_net, MLPConfig)
     assert config.critic_net.hidden == [256, 256]
     assert compose([]).critic_net is None
@@ -103,7 +103,7 @@ def test_env_kwargs_take_any_key():
 
 
 def test_a_saved_config_loads_to_the_same(tmp_path: Path):
-    config = compose(["net@critic_net=mlp_256", "seeds=3", "algo.target_kl=0.02", "env.kwargs={a: 1}"])
+    config = compose(["net@critic_net=mlp_relu_256", "seeds=3", "algo.target_kl=0.02", "env.kwargs={a: 1}"])
     path = tmp_path / "config.yaml"
     path.write_text(to_yaml(config))
     assert compose(base=path) == config

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rlkit.cli.verbs import VERBS
 
+GROUPS = ("algo", "env", "net", "memory", "search", "tuned", "experiment", "debug")
 WIDTH = 80
 """Columns of the text, whatever the terminal has."""
 EXAMPLES = {
@@ -62,13 +63,13 @@ def _groups() -> str:
     package = Path(__file__).resolve().parents[1]
     folders = [package / "conf", package.parents[1] / "conf", Path.cwd() / "conf"]
     lines = []
-    for group in ("algo", "env", "net", "memory", "search", "tuned"):
-        names = sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
+    for group in GROUPS:
+        names = sorted({file.stem for folder in folders for file in (folder / group).glob("[!_]*.yaml")})
         lines += textwrap.wrap(
             ", ".join(names),
             WIDTH,
-            initial_indent=f"  {group:<8} ",
-            subsequent_indent=" " * 11,
+            initial_indent=f"  {group:<10} ",
+            subsequent_indent=" " * 13,
             break_on_hyphens=False,
             break_long_words=False,
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rlkit.cli import explain
 from rlkit.errors import ConfigError
 
 
@@ -307,5 +308,6 @@ VERBS = {
     ),
     "pull": Verb("pull PATTERN [--repo USER/NAME]", "fetch shared runs, verified, into runs/", _pull),
     "list": Verb("list [PATTERN] [--repo USER/NAME]", "show the runs of a repository", _list),
+    "explain": Verb("explain KEY [key=value]", "what a key means, its value, and what set it", explain.run),
     "convert": Verb("convert SPEC [NAME]", "import specs of SLM-Lab, with a report of every key", _convert),
 }

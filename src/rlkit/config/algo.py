@@ -18,7 +18,7 @@ class AlgoConfig(Checked):
     prefix = "algo."
     name: str
     gamma: float = 0.99
-    """Discount per step, 0 to 1."""
+    """Discount factor per step, 0 to 1."""
 
     def __post_init__(self) -> None:
         self.real("gamma", low=0, high=1)
@@ -72,33 +72,32 @@ class PolicyGradientConfig(AlgoConfig):
     """What algorithms with a policy, a value and one optimiser have."""
 
     learning_rate: float = 3e-4
-    """Step size of the optimiser at the first frame."""
+    """Learning rate of the optimiser, at the first frame."""
     learning_rate_schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(kind="linear"))
-    """How the learning rate moves; by default it falls to 0 at the last frame of the budget."""
+    """Schedule of the learning rate; by default linear to 0 at the end of the budget."""
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(eps=1e-5))
-    """The optimiser; its epsilon is 1e-5, not the library default of 1e-8 (Huang et al. 2022, detail 3)."""
+    """Optimiser; its epsilon is 1e-5 instead of 1e-8 (Huang et al. 2022, detail 3)."""
     normalize_advantage: Literal["standard", "percentile", "none"] = "standard"
-    """standard: less the mean, over the deviation of each batch. percentile: over the running range of returns from
-    the 5th to the 95th percentile, where that is above 1 (Hafner et al. 2023, arXiv:2301.04104)."""
+    """standard: zero mean and unit deviation per batch. percentile: divided by the running range of returns from
+    the 5th to the 95th percentile where that is above 1 (Hafner et al. 2023, arXiv:2301.04104). none."""
     ent_coef: float = 0.0
-    """Weight of the entropy bonus."""
+    """Coefficient of the entropy bonus, 0 or more."""
     ent_coef_schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    """How it moves."""
+    """Schedule of the entropy coefficient."""
     vf_coef: float = 0.5
-    """Weight of the value loss, which is the mean squared error."""
+    """Coefficient of the value loss, which is the mean squared error without 1/2."""
     value_transform: Literal["none", "normalize", "symlog"] = "none"
-    """What the critic learns: returns, returns less their running mean over their running deviation, or
-    sign(return) log(1 + |return|). normalize does not rescale the last layer when the statistics move (it is not
-    PopArt)."""
+    """Target of the critic: the return (none), the return normalised by running statistics (normalize), or
+    sign(x) log(1 + |x|) of it (symlog). normalize does not rescale the last layer, as PopArt does."""
     max_grad_norm: float | None = 0.5
-    """Bound on the norm of the gradient of actor and critic together; null: no clipping."""
+    """Maximal gradient norm, over actor and critic together; null: no clipping."""
     distribution: Literal["auto", "gaussian", "tanh_gaussian", "beta"] = "auto"
-    """Of continuous actions. auto: gaussian, whose actions are clipped to the bounds; the two others keep within them
-    (tanh_gaussian: Haarnoja et al. 2018; beta: Chou et al. 2017). Other actions have one of their own."""
+    """Policy over continuous actions: auto and gaussian are clipped to the bounds; tanh_gaussian (Haarnoja et al.
+    2018) and beta (Chou et al. 2017) stay within them. Other action spaces have one distribution each: auto."""
     log_std_init: float = 0.0
-    """First log standard deviation of a Gaussian policy, in units of the action scaled to [-1, 1]."""
+    """Initial log standard deviation of a Gaussian policy, in units of the action scaled to [-1, 1]."""
     state_dependent_std: Flag = False
-    """A network gives the log standard deviation; false: it is learnt, and the same in every state."""
+    """The network gives the log standard deviation; false: it is a learnt parameter, equal in all states."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -118,17 +117,17 @@ class PPOConfig(PolicyGradientConfig):
     epochs: Whole = 4
     """Passes over each rollout."""
     minibatch_size: Whole = 256
-    """Rows per update; the last minibatch of an epoch takes the rest if it does not divide the rollout."""
+    """Rows per update; the last minibatch of an epoch may be smaller."""
     gae_lambda: float = 0.95
-    """Lambda of generalised advantage estimation, 0 (one-step) to 1 (Monte Carlo)."""
+    """Lambda of generalised advantage estimation, 0 (one step) to 1 (Monte Carlo)."""
     clip_coef: float = 0.2
-    """Half-width of the interval around 1 outside which the probability ratio is not rewarded."""
+    """Clip range epsilon of the probability ratio, above 0."""
     clip_coef_schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    """How it moves."""
+    """Schedule of the clip range."""
     clip_value: Flag = False
     """Clip the new value to within `clip_coef` of the old one in the value loss (Huang et al. 2022, detail 9)."""
     target_kl: float | None = None
-    """Stop a rollout's updates when the approximate KL divergence exceeds 1.5 times this; null: never."""
+    """Stop the updates on a rollout when the approximate KL divergence exceeds 1.5 times this; null: never."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -146,14 +145,14 @@ class A2CConfig(PolicyGradientConfig):
     learning_rate: float = 7e-4
     normalize_advantage: Literal["standard", "percentile", "none"] = "none"
     n_steps: Whole = 16
-    """Steps per environment and rollout, and so between two updates."""
+    """Steps per environment and rollout, with one update each."""
     returns: Literal["gae", "nstep", "mc"] = "gae"
-    """How advantages are estimated: `gae` with `gae_lambda`; `nstep` rewards, then a bootstrap; `mc`, all rewards to
-    the end of the episode, bootstrapped where it was truncated or the rollout ends."""
+    """Advantage estimate: gae; nstep, rewards and a bootstrap; mc, all rewards to the end of the episode, with a
+    bootstrap where it was truncated or the rollout ends."""
     gae_lambda: float = 0.95
     """Lambda of generalised advantage estimation, 0 to 1."""
     nstep: Whole = 5
-    """Rewards before the bootstrap, with `returns: nstep`."""
+    """nstep: rewards before the bootstrap."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -174,20 +173,20 @@ class SILConfig(Checked):
     updates: Whole = 4
     """Updates on past episodes after those on each rollout (M in the paper)."""
     batch_size: Whole = 512
-    """Steps of each."""
+    """Steps per update on past episodes."""
     buffer_size: Whole = 100_000
-    """Steps of past episodes that are held."""
+    """Steps of past episodes in the memory."""
     alpha: float = 0.6
-    """Exponent of the priorities: 0 draws evenly."""
+    """Priority exponent, 0 (uniform) to 1."""
     beta: float = 0.1
-    """Exponent of the importance weights: 1 undoes the priorities' bias in full."""
+    """Exponent of the importance weights, 0 to 1 (full correction)."""
     coef: float = 1.0
-    """Weight of the self-imitation loss."""
+    """Coefficient of the self-imitation loss."""
     vf_coef: float = 0.01
-    """Weight of the half square of the value's error within it; the authors' code has half of that."""
+    """Coefficient of its value part, half the squared error; the authors' code has half of that."""
     clip_advantage: float | None = None
-    """Bound on the advantage (return less value) in both parts. null: none, as in the paper. The authors' code has 1,
-    with rewards clipped to [-1, 1]."""
+    """Bound on the advantage (return minus value) in both parts; null: none, as in the paper. The authors' code
+    has 1, with rewards clipped to [-1, 1]."""
 
     def __post_init__(self) -> None:
         self.real("clip_advantage", above=0)
@@ -202,7 +201,7 @@ class A2CSILConfig(A2CConfig):
 
     name: str = "a2c_sil"
     sil: SILConfig = field(default_factory=SILConfig)
-    """The self-imitation part."""
+    """Self-imitation."""
 
 
 @dataclass(kw_only=True)
@@ -211,7 +210,7 @@ class PPOSILConfig(PPOConfig):
 
     name: str = "ppo_sil"
     sil: SILConfig = field(default_factory=SILConfig)
-    """The self-imitation part."""
+    """Self-imitation."""
 
 
 @dataclass(kw_only=True)
@@ -223,7 +222,7 @@ class ReinforceConfig(PolicyGradientConfig):
     episodes: Whole = 1
     """Whole episodes per environment and update."""
     baseline: Literal["none", "mean", "value"] = "value"
-    """Subtracted from the returns: nothing, their mean over the rollout, or a learnt value."""
+    """Baseline subtracted from the returns: none, their mean over the rollout, or a learnt value."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -237,7 +236,7 @@ class RandomConfig(AlgoConfig):
     name: str = "random"
 
     n_steps: Whole = 128
-    """Steps per environment between two looks at the schedule of logs and evaluations."""
+    """Steps per environment between checks of what is due."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -17,25 +17,25 @@ class AtariConfig(Checked):
     prefix = "env.atari."
 
     frame_skip: Whole = 4
-    """Emulator frames an action is held; a frame of rlkit is one action. The last two are max-pooled."""
+    """Emulator frames per action, the last two max-pooled; a frame of rlkit is one action."""
     sticky: float = 0.25
-    """Probability that the emulator repeats the action before; 0.25 is the protocol since 2018, 0 the one before."""
+    """Probability that the emulator repeats the previous action; 0.25 since 2018 (Machado et al.), 0 before."""
     noop_max: Whole = 30
-    """Up to so many idle actions at the start of a game."""
+    """Maximal number of no-op actions at the start of a game."""
     fire_reset: Flag = True
     """Press FIRE after a reset in games that wait for it (native only)."""
     life_loss: Flag = False
-    """A lost life is terminal for learning: nothing is bootstrapped from it. The game and its score go on."""
+    """Treat a lost life as terminal for learning; the game and its score continue."""
     full_action_space: Flag = False
-    """All 18 actions in every game."""
+    """Use all 18 actions in every game."""
     size: Whole = 84
-    """Height and width of the pictures."""
+    """Height and width of the pictures, in pixels."""
     grayscale: Flag = True
-    """One channel a picture instead of three."""
+    """One channel per picture instead of three."""
     stack: Whole = 4
-    """Pictures an observation holds, the newest last."""
+    """Pictures per observation, the newest last."""
     max_emulator_frames: Whole = 108_000
-    """A game is truncated after so many emulator frames: half an hour of play."""
+    """Emulator frames after which a game is truncated; 108,000 are half an hour."""
 
     def __post_init__(self) -> None:
         self.whole("frame_skip", "max_emulator_frames")
@@ -53,39 +53,38 @@ class EnvConfig(Checked):
 
     name: str = "gym"
     id: str | None = None
-    """Gymnasium's id, `CartPole-v1`, or `package.module:EnvId` for one of your own."""
+    """Gymnasium id such as CartPole-v1, or `package.module:EnvId` for an environment of your own."""
     game: str | None = None
-    """An Atari game, `Pong`; stands for the id `ALE/Pong-v5`."""
+    """Atari game such as Pong; short for the id ALE/Pong-v5."""
     kwargs: dict[str, Any] = field(default_factory=dict)
-    """Passed to the environment's constructor."""
+    """Arguments of the environment's constructor."""
     vectorization: Literal["auto", "native", "sync", "async", "envpool"] = "auto"
-    """How environments are stepped. native: one vectorised implementation (CartPole-v1, Atari). sync: one after the
-    other in this process. async: a process each. envpool: where it is installed. auto: native where there is one, else
-    sync, and for many slow environments whichever of sync and async a short probe finds faster."""
+    """How environments are stepped: native (one vectorised implementation; CartPole-v1, Atari), sync (in turn, in
+    this process), async (a process each), envpool (where installed), or auto: native where available, else sync,
+    or for many slow environments the faster of sync and async in a short probe."""
     timeout_seconds: float = 60.0
-    """How long an asynchronous environment may take over a step or a reset."""
+    """Seconds that an asynchronous environment may take for a step or a reset."""
     max_episode_steps: Whole | None = None
-    """Truncate episodes here instead of at the environment's own limit."""
+    """Steps after which an episode is truncated; null: the environment's own limit."""
     ignore: list[str] = field(default_factory=list)
     """Parts of a Dict or Tuple observation to leave out, such as [mission]; a dot leads into a part: camera.depth."""
     frame_stack: Whole = 1
-    """Hand out so many of the latest observations as one, the newest last. Atari has `atari.stack`."""
+    """Number of latest observations stacked into one, the newest last; Atari has `atari.stack`."""
     time_aware: Flag = False
-    """Append the share of the time limit that has passed to a vector observation (Pardo et al. 2018,
-    arXiv:1712.00378)."""
+    """Append the elapsed share of the time limit to a vector observation (Pardo et al. 2018, arXiv:1712.00378)."""
     normalize_obs: Flag = False
-    """Standardise observations by their running mean and variance, which are part of the checkpoint."""
+    """Standardise observations by their running mean and variance, which are saved with the agent."""
     clip_obs: float = 10.0
-    """Bound on a standardised observation, in standard deviations."""
+    """Bound on standardised observations, in standard deviations."""
     normalize_reward: Flag = False
-    """Divide training rewards by the running standard deviation of the discounted return. Scores stay unscaled."""
+    """Divide training rewards by the running standard deviation of the discounted return; scores are not scaled."""
     clip_reward: float | None = None
-    """Clip training rewards, after normalisation, to plus or minus this. null: to 10 with `normalize_reward`, else not
-    at all; a large number such as 1e9 leaves normalised rewards as they are. Scores stay unclipped."""
+    """Bound on training rewards, after normalisation; null: 10 with `normalize_reward`, else none. A large number
+    such as 1e9 leaves normalised rewards as they are. Scores are not clipped."""
     sign_reward: Flag = False
-    """Take the sign of training rewards. Scores keep the reward itself."""
+    """Train on the sign of the reward; scores keep the reward."""
     atari: AtariConfig = field(default_factory=AtariConfig)
-    """Of Atari games alone."""
+    """Settings of Atari games."""
 
     def __post_init__(self) -> None:
         if not self.id and not self.game:

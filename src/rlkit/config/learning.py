@@ -15,17 +15,16 @@ class ScheduleConfig(Checked):
     """How a value moves with the frames, from the number beside it to `end`; up as well as down."""
 
     kind: Literal["constant", "linear", "cosine", "exponential", "piecewise"] = "constant"
-    """constant: stays. linear, cosine (half a wave), exponential (a constant ratio): move to `end`. piecewise: follows
-    `points`."""
+    """constant; linear, cosine (half a wave) or exponential (constant ratio) to `end`; piecewise through `points`."""
     end: float = 0.0
-    """The value from `end_frames` on."""
+    """Value from `end_frames` on."""
     start_frames: Whole = 0
-    """Frames before the value begins to move."""
+    """Frames before the value changes."""
     end_frames: Whole | None = None
-    """Frames at which it has arrived; null: the budget of the run."""
+    """Frames at which `end` is reached; null: the budget of the run."""
     points: list[list[float]] = field(default_factory=list)
-    """For piecewise: [[frames, value], ...], joined by straight lines that begin at frame 0 with the value beside this
-    schedule; two points at the same frames are a step."""
+    """piecewise: [[frames, value], ...], joined by straight lines from the value beside this schedule at frame 0;
+    two points at the same frames make a step."""
 
     def check(self, key: str, start: float, low: float = -math.inf, high: float = math.inf) -> None:
         """Check the schedule of `key`, which begins at `start` and stays from `low` to `high`.
@@ -65,21 +64,21 @@ class OptimizerConfig(Checked):
     prefix = "algo.optimizer."
 
     name: str = "adam"
-    """adam, adamw, rmsprop or sgd; or any other of torch.optim by its class name, such as NAdam or Muon."""
+    """adam, adamw, rmsprop, sgd, or the class name of any other optimiser of torch.optim, such as NAdam."""
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
-    """Decay rates of the first and second moment (adam, adamw)."""
+    """adam, adamw: decay rates of the first and second moment."""
     eps: float = 1e-8
-    """Added to the root of the second moment (adam, adamw, rmsprop)."""
+    """adam, adamw, rmsprop: added to the root of the second moment."""
     alpha: float = 0.99
-    """Decay rate of the mean square (rmsprop)."""
+    """rmsprop: decay rate of the mean square."""
     momentum: float = 0.0
-    """Decay rate of the running sum of steps (sgd, rmsprop)."""
+    """sgd, rmsprop: momentum."""
     weight_decay: float = 0.0
-    """Pull of the weights to 0: added to the gradient, with adamw apart from it."""
+    """Weight decay; added to the gradient, and with adamw decoupled from it."""
     decay_biases: Flag = False
-    """Decay biases, norms and log standard deviations (whatever has one dimension) too."""
+    """Apply the weight decay to biases, norms and log standard deviations too."""
     kwargs: dict[str, Any] = field(default_factory=dict)
-    """Arguments of an optimiser of torch.optim, such as {momentum_decay: 0.004}; the keys above are not for those."""
+    """Arguments of an optimiser of torch.optim, such as {momentum_decay: 0.004}, in place of the keys above."""
 
     def __post_init__(self) -> None:
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):

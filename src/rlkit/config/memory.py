@@ -30,17 +30,16 @@ class ReplayConfig(MemoryConfig):
 
     name: str = "replay"
     buffer_size: Whole = 100_000
-    """Transitions held, over all environments; the oldest make room."""
+    """Capacity in transitions, over all environments; the oldest are overwritten."""
     combined: Flag = False
-    """Put the transitions that came since the last update into every batch, as far as they fit (Zhang & Sutton 2017,
+    """Put the transitions since the last update into every batch, as far as they fit (Zhang & Sutton 2017,
     arXiv:1712.01275)."""
     on_disk: Flag = False
-    """Keep pictures, or the rows of vectors, in a memory-mapped file in the session's folder instead of the working
-    memory; needs `save: false`."""
+    """Keep the contents in a memory-mapped file in the session's folder; needs `save: false`."""
     save: Flag = True
-    """Save the contents with every checkpoint. Without them a resumed run begins with an empty memory, collects
-    `algo.learning_starts` frames (at least a batch) with its policy before the next update, and does not equal a run
-    that never stopped."""
+    """Save the contents with every checkpoint. Without them a resumed run starts with an empty memory, collects
+    `algo.learning_starts` frames (at least a batch) with its policy before the next update, and differs from an
+    uninterrupted run."""
 
     def __post_init__(self) -> None:
         self.whole("buffer_size", low=2)
@@ -56,11 +55,11 @@ class PrioritizedConfig(ReplayConfig):
 
     name: str = "prioritized"
     alpha: float = 0.6
-    """Exponent of the priorities: 0 draws evenly, 1 in proportion."""
+    """Priority exponent, 0 (uniform) to 1 (proportional)."""
     beta: float = 0.4
-    """Exponent of the importance weights: 1 undoes the priorities' bias in full."""
+    """Exponent of the importance weights at the first frame, 0 to 1 (full correction)."""
     beta_schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(kind="linear", end=1.0))
-    """How it moves; by default it rises to 1 at the last frame."""
+    """Schedule of beta; by default linear to 1 at the end of the budget."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -26,20 +26,20 @@ class NetConfig(Checked):
 
     name: str
     shared: Flag = False
-    """One trunk for actor and critic, with a linear head each; false: a network each."""
+    """One trunk for actor and critic with a linear head each; false: separate networks."""
     init: Literal["orthogonal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "torch"] = (
         "orthogonal"
     )
-    """How weights begin; biases begin at 0. torch: uniform within 1 / sqrt(fan in), biases too, as torch's own linear
-    layers and convolutions begin; gains do not count. Recurrent layers are orthogonal with gain 1 in every case."""
+    """Weight initialisation; biases are 0. torch: uniform within 1 / sqrt(fan in), biases too, without gains.
+    Recurrent layers are always orthogonal with gain 1."""
     hidden_gain: float = math.sqrt(2)
-    """Gain of the first weights of hidden layers (Huang et al. 2022, detail 2)."""
+    """Initialisation gain of hidden layers (Huang et al. 2022, detail 2)."""
     policy_gain: float = 0.01
-    """Gain of the policy's last layer: 0.01 begins nearly uniform."""
+    """Initialisation gain of the policy's last layer; 0.01 makes the first policy nearly uniform."""
     value_gain: float = 1.0
-    """Gain of the last layer of values."""
+    """Initialisation gain of the last layer of values."""
     noisy: Flag = False
-    """Learnt noise in the linear layers (Fortunato et al. 2018, arXiv:1706.10295), for algorithms of action values."""
+    """Noisy linear layers (Fortunato et al. 2018, arXiv:1706.10295), for algorithms of action values."""
 
     def __post_init__(self) -> None:
         self.real("hidden_gain", "policy_gain", "value_gain", low=0)
@@ -65,15 +65,16 @@ class MLPConfig(NetConfig):
 
     name: str = "mlp"
     hidden: list[int] = field(default_factory=lambda: [64, 64])
-    """Widths of the hidden layers, from the observation on; [] is a linear map."""
+    """Widths of the hidden layers; [] makes the network linear."""
     activation: Activation = "tanh"
-    """After each hidden layer. tanh and relu without layer norm or a shared trunk run on the fast dense core."""
+    """Activation after each hidden layer. tanh and relu without layer norm or a shared trunk run on the fast
+    dense core."""
     layer_norm: Flag = False
-    """Normalise each hidden layer before its activation (Ba et al. 2016, arXiv:1607.06450)."""
+    """Layer normalisation before each activation (Ba et al. 2016, arXiv:1607.06450)."""
     batch_renorm: Flag = False
-    """Batch renormalisation of the input and after each activation (Ioffe 2017; CrossQ has it)."""
+    """Batch renormalisation of the input and after each activation (Ioffe 2017), as in CrossQ."""
     warmup_updates: Whole = 100_000
-    """Of batch renormalisation: updates as plain batch normalisation, before the corrections are let in."""
+    """Updates with plain batch normalisation before the corrections of batch renormalisation are enabled."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -108,13 +109,13 @@ class ConvConfig(NetConfig):
     channels: list[int] = field(default_factory=lambda: [32, 64, 64])
     """Output channels of the convolutions."""
     kernels: list[int] = field(default_factory=lambda: [8, 4, 3])
-    """Their kernels' widths."""
+    """Kernel sizes of the convolutions."""
     strides: list[int] = field(default_factory=lambda: [4, 2, 1])
-    """Their strides."""
+    """Strides of the convolutions."""
     hidden: list[int] = field(default_factory=lambda: [512])
-    """Widths of the fully connected layers behind them."""
+    """Widths of the fully connected layers after the convolutions."""
     activation: Activation = "relu"
-    """After every layer but the last."""
+    """Activation after each layer but the last."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -132,11 +133,11 @@ class ImpalaConfig(NetConfig):
     name: str = "impala"
     shared: Flag = True
     channels: list[int] = field(default_factory=lambda: [16, 32, 32])
-    """Channels of the stages; each is a convolution, a pooling that halves the picture, and residual blocks."""
+    """Channels of the stages; each has a convolution, a pooling that halves the picture, and residual blocks."""
     blocks: Whole = 2
-    """Residual blocks a stage, of two convolutions each."""
+    """Residual blocks per stage, of two convolutions each."""
     hidden: list[int] = field(default_factory=lambda: [256])
-    """Widths of the fully connected layers behind them."""
+    """Widths of the fully connected layers after the convolutions."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -155,20 +156,20 @@ class RecurrentConfig(NetConfig):
     name: str = "recurrent"
     shared: Flag = True
     cell: Literal["gru", "lstm"] = "gru"
-    """Gated recurrent unit (Cho et al. 2014) or long short-term memory (Hochreiter & Schmidhuber 1997)."""
+    """Recurrent cell: gru (Cho et al. 2014) or lstm (Hochreiter & Schmidhuber 1997)."""
     hidden: list[int] = field(default_factory=lambda: [64])
-    """Widths of the layers between the observation and the recurrent one."""
+    """Widths of the layers before the recurrent one."""
     activation: Activation = "tanh"
-    """After each of those."""
+    """Activation after each of these layers."""
     width: Whole = 64
     """Width of the recurrent layers."""
     layers: Whole = 1
-    """Recurrent layers, one on top of the other."""
+    """Number of recurrent layers."""
     sequence_length: Whole = 32
-    """Steps over which gradients flow back."""
+    """Steps through which gradients are propagated."""
     burn_in: Whole = 0
-    """Steps before a sequence from a replay memory that only bring the state up, from zeros (Kapturowski et al. 2019,
-    R2D2). A rollout's sequences begin with the state that they had."""
+    """Steps that warm up the recurrent state from zeros before a sequence of a replay memory (R2D2, Kapturowski
+    et al. 2019). Sequences of a rollout start from the state that they had."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -226,7 +227,7 @@ class SequentialConfig(NetConfig):
 
     name: str = "sequential"
     layers: list[LayerConfig] = field(default_factory=list)
-    """[{type: linear, out: 64}, {type: activation, function: tanh}, ...]"""
+    """Layers in order: [{type: linear, out: 64}, {type: activation, function: tanh}, ...]."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

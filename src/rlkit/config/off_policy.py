@@ -18,27 +18,27 @@ class OffPolicyConfig(AlgoConfig):
     """What algorithms that learn from a replay memory have."""
 
     learning_rate: float = 1e-3
-    """Step size of the optimiser at the first frame."""
+    """Learning rate of the optimiser, at the first frame."""
     learning_rate_schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    """How the learning rate moves."""
+    """Schedule of the learning rate."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    """The optimiser."""
+    """Optimiser."""
     max_grad_norm: float | None = None
-    """Bound on the norm of each network's gradient; null: no clipping."""
+    """Maximal gradient norm of each network; null: no clipping."""
     batch_size: Whole = 256
-    """Transitions of an update."""
+    """Transitions per update."""
     learning_starts: Whole = 1000
-    """Frames before the first update, played at random."""
+    """Frames before the first update, collected with random actions."""
     train_every_frames: Whole = 1
-    """Frames for which `gradient_steps` updates are owed, however many environments they come from."""
+    """Frames, over all environments, between two groups of `gradient_steps` updates."""
     gradient_steps: Whole = 1
-    """Updates owed for every `train_every_frames` frames; what does not divide is carried over."""
+    """Updates for every `train_every_frames` frames; a remainder is carried over."""
     n_step: Whole = 1
-    """Rewards that are summed before the bootstrap."""
+    """Rewards summed before the bootstrap."""
     target_update_every: Whole = 1
-    """Updates between two of the target networks."""
+    """Updates between two target network updates."""
     tau: float = 0.005
-    """Share of the present weights that a target network takes over at each; 1 copies them."""
+    """Step size of the target network update, above 0 to 1 (a copy)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,18 +56,18 @@ class ValueExploration(Checked):
     prefix = "algo.exploration."
 
     kind: Literal["epsilon_greedy", "boltzmann"] = "epsilon_greedy"
-    """epsilon_greedy: any action with probability `epsilon`. boltzmann: with probability softmax(Q / temperature)."""
+    """epsilon_greedy: a random action with probability `epsilon`. boltzmann: probabilities softmax(Q / temperature)."""
     epsilon: float = 1.0
-    """At the first frame."""
+    """Probability of a random action at the first frame, 0 to 1."""
     epsilon_schedule: ScheduleConfig = field(default_factory=lambda: ScheduleConfig(kind="linear", end=0.05))
-    """How it moves; by default it falls to 0.05 at the last frame."""
+    """Schedule of epsilon; by default linear to 0.05 at the end of the budget."""
     repeat_exponent: float | None = None
-    """An action tried out is repeated for n steps with probability in proportion to `n ** -repeat_exponent` (temporally
-    extended epsilon-greedy, Dabney et al. 2021, arXiv:2006.01782, which has 2); null: for one step."""
+    """Repeat an exploratory action for n steps with probability proportional to n^-repeat_exponent (Dabney et al.
+    2021, arXiv:2006.01782, use 2); null: for one step."""
     temperature: float = 1.0
-    """At the first frame, in units of reward."""
+    """boltzmann: temperature at the first frame, in units of reward."""
     temperature_schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    """How it moves."""
+    """Schedule of the temperature."""
 
     def __post_init__(self) -> None:
         self.real("epsilon", low=0, high=1)
@@ -94,23 +94,23 @@ class DQNConfig(OffPolicyConfig):
     target_update_every: Whole = 500
     max_grad_norm: float | None = 10.0
     double: Flag = False
-    """The present network chooses the successor's action, the target network rates it (van Hasselt et al. 2016,
-    arXiv:1509.06461); false: the target network does both."""
+    """Double Q-learning: the online network selects the successor's action, the target network evaluates it (van
+    Hasselt et al. 2016, arXiv:1509.06461)."""
     dueling: Flag = False
-    """A head for the state's value and one for the actions' advantages (Wang et al. 2016, arXiv:1511.06581)."""
+    """Dueling network: separate heads for the state value and the advantages (Wang et al. 2016, arXiv:1511.06581)."""
     loss: Literal["huber", "squared"] = "huber"
-    """Of the temporal-difference error: half its square, within 1 alone for huber."""
+    """Loss of the temporal-difference error: half its square, or huber, linear beyond an error of 1."""
     distribution: Literal["none", "categorical", "quantile"] = "none"
-    """Learn the distribution of returns: categorical over `atoms` fixed values (Bellemare et al. 2017,
-    arXiv:1707.06887), or `atoms` quantiles (Dabney et al. 2018, arXiv:1710.10044)."""
+    """Distributional learning: categorical over `atoms` fixed returns (C51, Bellemare et al. 2017,
+    arXiv:1707.06887), or `atoms` quantiles (QR-DQN, Dabney et al. 2018, arXiv:1710.10044)."""
     atoms: Whole = 51
-    """Values or quantiles of a distribution."""
+    """Number of fixed returns or quantiles."""
     v_min: float = -10.0
-    """Lowest value of a categorical distribution."""
+    """categorical: lowest return."""
     v_max: float = 10.0
-    """Highest."""
+    """categorical: highest return."""
     exploration: ValueExploration = field(default_factory=ValueExploration)
-    """How actions are tried out; with noisy layers, epsilon may be 0."""
+    """Exploration; with noisy layers epsilon may be 0."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -144,21 +144,21 @@ class SARSAConfig(AlgoConfig):
 
     name: str = "sarsa"
     learning_rate: float = 1e-3
-    """Step size of the optimiser at the first frame."""
+    """Learning rate of the optimiser, at the first frame."""
     learning_rate_schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    """How the learning rate moves."""
+    """Schedule of the learning rate."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    """The optimiser."""
+    """Optimiser."""
     max_grad_norm: float | None = 10.0
-    """Bound on the norm of the gradient; null: no clipping."""
+    """Maximal gradient norm; null: no clipping."""
     n_steps: Whole = 8
-    """Steps per environment and rollout, and so between two updates."""
+    """Steps per environment and rollout, with one update each."""
     expected: Flag = False
-    """Bootstrap from the mean over the policy's actions (van Seijen et al. 2009) instead of the action that it took."""
+    """Bootstrap from the mean over the policy's actions (van Seijen et al. 2009) instead of the action taken."""
     loss: Literal["huber", "squared"] = "squared"
-    """Of the temporal-difference error."""
+    """Loss of the temporal-difference error: half its square, or huber, linear beyond an error of 1."""
     exploration: ValueExploration = field(default_factory=ValueExploration)
-    """How actions are tried out."""
+    """Exploration."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -179,13 +179,12 @@ class NoiseConfig(Checked):
     prefix = "algo.noise."
 
     kind: Literal["none", "gaussian", "ornstein_uhlenbeck", "pink"] = "none"
-    """gaussian: fresh at every step. ornstein_uhlenbeck: begins each episode at 0, and is pulled back to 0 by a share
-    `theta` a step (Lillicrap et al. 2016, arXiv:1509.02971). pink: power falls with frequency (Eberhard et al. 2023);
-    it does not begin anew with an episode."""
+    """none; gaussian, independent at each step; ornstein_uhlenbeck, from 0 in each episode (Lillicrap et al.
+    2016, arXiv:1509.02971); pink, with power inverse to frequency, across episodes (Eberhard et al. 2023)."""
     std: float = 0.1
-    """Standard deviation; of ornstein_uhlenbeck, of the change in a step. SAC's pink noise has 1, inside of tanh."""
+    """Standard deviation; for ornstein_uhlenbeck that of one step's change. SAC's pink noise has 1, inside of tanh."""
     theta: float = 0.15
-    """Pull of ornstein_uhlenbeck."""
+    """ornstein_uhlenbeck: mean reversion per step, 0 to 1."""
 
     def __post_init__(self) -> None:
         self.real("std", low=0)
@@ -206,28 +205,28 @@ class SACConfig(OffPolicyConfig):
     name: str = "sac"
     learning_rate: float = 3e-4
     alpha: float | None = None
-    """Temperature; null: learnt, towards `target_entropy`."""
+    """Temperature, the weight of the entropy; null: learnt, towards `target_entropy`."""
     alpha_schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    """How a given temperature moves."""
+    """Schedule of a given temperature."""
     alpha_init: float = 1.0
-    """First value of a learnt temperature."""
+    """Initial value of a learnt temperature."""
     alpha_lr: float | None = None
-    """Learning rate of the temperature, constant; null: that of the networks, with its schedule."""
+    """Constant learning rate of the temperature; null: that of the networks, with its schedule."""
     alpha_min: float = 1e-5
-    """Lowest temperature that is learnt."""
+    """Lower bound on a learnt temperature."""
     alpha_max: float = 1e3
-    """Highest."""
+    """Upper bound on a learnt temperature."""
     alpha_loss: Literal["log", "plain"] = "log"
-    """The temperature's loss is linear in log alpha, or in alpha (the paper's eq. 18)."""
+    """The temperature's loss is linear in log alpha (log), or in alpha (plain; eq. 18 of the paper)."""
     target_entropy: float | None = None
-    """In nats, of the action in [-1, 1]. null: minus the dimensions of continuous actions, half of log(choices) of
-    discrete ones."""
+    """Target entropy in nats, of the action in [-1, 1]; null: minus the number of continuous dimensions, or half
+    of log(choices) for discrete actions."""
     twin: Literal["min", "mean"] = "min"
-    """How the two critics are joined, for targets and policy."""
+    """How the critics are combined in targets and the policy's loss: their minimum or their mean."""
     policy_delay: Whole = 1
-    """Updates of the critics for one of policy and temperature."""
+    """Critic updates per update of policy and temperature."""
     noise: NoiseConfig = field(default_factory=NoiseConfig)
-    """Noise added to the policy's own while exploring, of continuous actions; pink takes the place of the policy's."""
+    """Exploration noise added to the policy's own (continuous actions); pink noise replaces the policy's own."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -317,11 +316,11 @@ class TD3Config(OffPolicyConfig):
 
     name: str = "td3"
     policy_delay: Whole = 2
-    """Updates of the critics for one of the policy; `target_update_every` counts the latter."""
+    """Critic updates per policy update; `target_update_every` counts policy updates."""
     noise: NoiseConfig = field(default_factory=lambda: NoiseConfig(kind="gaussian"))
-    """Noise added to actions while exploring."""
+    """Exploration noise added to actions."""
     target_noise: float = 0.2
-    """Standard deviation of the noise on the target policy's actions."""
+    """Standard deviation of the noise added to target actions."""
     target_noise_clip: float = 0.5
     """Bound on that noise."""
 

@@ -27,15 +27,16 @@ class EvalConfig(Checked):
     prefix = "eval."
 
     every_frames: Whole | None = None
-    """Frames between evaluations during training; null: a tenth of the budget, a twentieth where a search prunes."""
+    """Frames between evaluations during training; null: a tenth of the budget, a twentieth in a search with a
+    pruner."""
     periodic_episodes: Whole = 20
     """Episodes of each evaluation during training."""
     episodes: Whole = 100
     """Episodes of the final evaluation, which gives the score."""
     deterministic: Flag = True
-    """Score the mode of the policy; false: sample from it."""
+    """Evaluate the mode of the policy; false: sample from it."""
     video_every: Whole | None = None
-    """Record an episode at every so many-th evaluation, in `session_<seed>/videos/`; null: never."""
+    """Record a video every N evaluations, in `session_<seed>/videos/`; null: never."""
 
     def __post_init__(self) -> None:
         self.whole("every_frames", "video_every")
@@ -51,7 +52,7 @@ class LogConfig(Checked):
     every_frames: Whole | None = None
     """Frames between rows of metrics.jsonl; null: a hundredth of the budget."""
     console_seconds: float = 5.0
-    """Seconds between progress lines where there is no terminal."""
+    """Seconds between progress lines where standard output is no terminal."""
 
     def __post_init__(self) -> None:
         self.whole("every_frames")
@@ -67,7 +68,7 @@ class CheckpointConfig(Checked):
     every_frames: Whole = 50_000
     """Frames between checkpoints; one more is written at the end and on Ctrl-C."""
     keep: Whole = 2
-    """How many are kept; at least two, so that one is valid while the next is written."""
+    """Number of checkpoints kept, at least 2."""
 
     def __post_init__(self) -> None:
         self.whole("every_frames")
@@ -76,6 +77,18 @@ class CheckpointConfig(Checked):
 
 MOST_THREADS = 1024
 """Of a session: more than any machine has cores, and few enough to be started."""
+
+
+@dataclass(kw_only=True)
+class DebugConfig(Checked):
+    """Looking for faults; `debug=fast`, `debug=nan` and `debug=profile` are presets."""
+
+    prefix = "debug."
+
+    check_finite: Flag = False
+    """Check every batch, loss, gradient and weight after each update, and name the first that is not finite."""
+    profile: Flag = False
+    """Profile the training loop into the session's folder."""
 
 
 @dataclass(kw_only=True)
@@ -91,26 +104,27 @@ class RunConfig(Checked):
     search: SearchConfig = field(default_factory=SearchConfig)
     trial: TrialConfig = field(default_factory=TrialConfig)
     name: str | None = None
-    """Folder of the run below `runs/`; by default the algorithm and the environment's id."""
+    """Folder of the run below `runs/`; null: the algorithm and the environment's id."""
     seed: Whole = 0
-    """Root of every random stream of the first session."""
+    """Root of all random streams of the first session, 0 or more."""
     seeds: Whole = 1
-    """Sessions of the trial: seed, seed+1, ..."""
+    """Number of sessions, with the seeds seed, seed + 1, ..."""
     frames: Whole = 100_000
-    """Budget: transitions, summed over the parallel environments."""
+    """Budget in frames: transitions, summed over the parallel environments."""
     num_envs: Whole = 8
     """Parallel environments of a session."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1 or mps. auto takes a GPU for pictures and wide layers, the CPU for small networks."""
+    """auto, cpu, cuda, cuda:1 or mps; auto takes a GPU for pictures and wide layers, the CPU for small networks."""
     threads: Whole = 1
-    """CPU threads of one session. Part of the result: another number sums in another order."""
+    """CPU threads of a session. A different number changes the order of floating-point sums, and so the result."""
     deterministic: Flag = False
-    """Ask CUDA for deterministic kernels too; CPU runs always are."""
+    """Use deterministic CUDA kernels; runs on the CPU are always deterministic."""
     upload: Literal["never", "auto"] = "never"
-    """auto: push the run to HF_DATASET_REPO when it is done, without asking; a push that fails spoils nothing."""
+    """never, or auto: push the finished run to HF_DATASET_REPO without asking; a failed push does not fail the run."""
     eval: EvalConfig = field(default_factory=EvalConfig)
     log: LogConfig = field(default_factory=LogConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    debug: DebugConfig = field(default_factory=DebugConfig)
 
     def __post_init__(self) -> None:
         self.whole("seed", low=0, high=2**31 - 1)

@@ -44,7 +44,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
 }
 """Group -> schema name -> dataclass, beside the algorithms of `config/algorithms.py`."""
 
-GROUPS = ("algo", "env", "net", "memory", "search", "tuned")
+GROUPS = ("algo", "env", "net", "memory", "search", "tuned", "experiment", "debug")
 
 
 def schemas() -> dict[str, dict[str, type]]:
@@ -90,7 +90,7 @@ def compose(
         with complaints.short((), overrides, Path(base)):
             return _from_file(Path(base), overrides)
     extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
-    with complaints.short(config_folders(config_dir), overrides), _hydra():
+    with complaints.short(config_folders(config_dir), overrides), hydra_session():
         return to_config(hydra_compose("config", [*extra, *opened(overrides, config_dir)]), overrides)
 
 
@@ -113,7 +113,7 @@ def complete(choices: Mapping[str, str], values: Mapping[str, Any]) -> run.RunCo
 
 @functools.lru_cache(maxsize=64)
 def _chosen(overrides: tuple[str, ...]) -> DictConfig:
-    with _hydra():
+    with hydra_session():
         return hydra_compose("config", list(overrides))
 
 
@@ -157,6 +157,8 @@ def _opened(word: str, folders: Sequence[Path] | None) -> str:
         return "~net@critic_net"
     if given and chosen == "null" and group in ("tuned", "search"):
         return f"{key}=none"
+    if given and chosen in ("null", "nan") and group in ("experiment", "debug"):  # words that Hydra takes for values
+        return f"{key}='nan'" if chosen == "nan" else f"~{key}"
     if given and group == "tuned" and folders is not None:
         _check_tuned(value, folders)
     elif given and group.partition("@")[0] in GROUPS and (NO_CHOICE.match(chosen) or NUMBER.fullmatch(chosen)):
@@ -173,7 +175,8 @@ NUMBER = re.compile(r"[+-]?[\d_]+(\.[\d_]*)?([eE][+-]?\d+)?|[+-]?(inf|nan)|true|
 
 
 def _choices(group: str, folders: Sequence[Path]) -> list[str]:
-    return sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
+    found = {file.stem for folder in folders for file in (folder / group).glob("*.yaml")}
+    return sorted(name for name in found if not name.startswith("_"))
 
 
 def _check_tuned(value: str, folders: Sequence[Path]) -> None:
@@ -196,7 +199,7 @@ def check_keys(overrides: Sequence[str], config_dir: str | Path | None = None) -
         ConfigError: naming the first unknown key.
     """
     extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
-    with complaints.short(config_folders(config_dir), overrides), _hydra():
+    with complaints.short(config_folders(config_dir), overrides), hydra_session():
         complaints.reject_unknown(hydra_compose("config", [*extra, *opened(overrides, config_dir)]))
 
 
@@ -230,7 +233,7 @@ def to_yaml(config: run.RunConfig) -> str:
 
 
 @contextlib.contextmanager
-def _hydra() -> Iterator[None]:
+def hydra_session() -> Iterator[None]:
     """Hydra's compose API over conf/, also from within a running Hydra job."""
     register()
     outer = GlobalHydra.instance().hydra

@@ -32,35 +32,36 @@ class SearchConfig(Checked):
 
     name: str = "none"
     trials: Whole = 50
-    """Trials in all, those of earlier starts of the same search included."""
+    """Number of trials, including those of earlier starts of the same search."""
     jobs: Whole | None = None
     """Trials at a time; null: as many as the cores allow, or 4 on a cluster."""
     seeds: Whole = 1
-    """Seeds of a trial, 1000 and up. They advance together, and a pruner sees their mean, from four on their IQM."""
+    """Seeds of each trial, from 1000 on. They advance together; a pruner sees their mean, with four or more their
+    IQM."""
     metric: Any = "final_return"
-    """What a trial is judged by: a key of its result.json, such as final_return, train_return_100 or
-    metrics.sample_efficiency; or a list of them for several objectives, where nothing is pruned."""
+    """What trials are ranked by: a key of result.json such as final_return, train_return_100 or
+    metrics.sample_efficiency; or a list of them for several objectives, which excludes pruning."""
     direction: Any = "maximize"
-    """maximize or minimize; a list for several objectives."""
+    """maximize or minimize; a list of them for several objectives."""
     pruner: Literal["none", "median", "percentile", "asha", "hyperband", "wilcoxon"] = "none"
-    """What ends trials early, by their evaluations during training."""
+    """Rule that stops poor trials early, by their evaluations during training."""
     min_frames: Whole | None = None
-    """No trial is ended before; null: 15 % of the budget."""
+    """Frames before which no trial is stopped; null: 15 % of the budget."""
     reduction_factor: Whole = 2
-    """asha, hyperband: the best of so many go on at each rung."""
+    """asha, hyperband: 1 in this many trials is promoted at each rung, and rungs are spaced by the same factor."""
     startup_trials: Whole = 5
-    """median, percentile: trials that run to the end before any is ended."""
+    """median, percentile: trials that run to the end before any trial is stopped."""
     percentile: float = 25.0
-    """percentile: the share of the best that goes on, in percent."""
+    """percentile: share of the best trials that continue, in percent, 0 to 100."""
     timeout_minutes: float | None = None
-    """No new trial is begun so long after the start of the command."""
+    """Minutes after which no new trial starts; null: no limit."""
     keep: Whole = 3
-    """Checkpoints are kept of so many of the best trials."""
+    """Number of best trials whose checkpoints are kept."""
     max_failure_rate: float = 0.5
-    """Share of failed trials, from the fifth on, beyond which the search is given up."""
+    """Share of failed trials, 0 to 1, above which the search stops; checked from the fifth trial on."""
 
     retry_failed: bool = False
-    """Repeat the trials that failed at earlier starts, with the same parameters."""
+    """Repeat trials that failed at earlier starts, with the same parameters."""
 
     def __post_init__(self) -> None:
         self.whole("trials", "jobs", "min_frames", "startup_trials")
@@ -115,10 +116,10 @@ class TrialConfig(Checked):
     prefix = "trial."
 
     storage: str | None = None
-    """Where the study is kept; null outside of a search."""
+    """Storage of the study; null outside of a search."""
     study: str | None = None
-    """Its name."""
+    """Name of the study."""
     number: int | None = None
-    """Of the trial."""
+    """Number of the trial."""
     folder: str | None = None
-    """Of the search; the trial's run folder lies below."""
+    """Folder of the search, which holds the trial's run folder."""

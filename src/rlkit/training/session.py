@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from loguru import logger
 
 from rlkit.config.algorithms import row_of
@@ -21,12 +22,13 @@ from rlkit.runs.lock import alone
 from rlkit.training import agent, checkpoint, parts, state
 from rlkit.training.interrupt import StoppedError, StopSignal
 from rlkit.training.logbook import Counts, Logbook
+from rlkit.training.profile import profiled
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
     from rlkit.results.score import Score
     from rlkit.training.progress import Judge, Watcher
-    from rlkit.types import Rollout, State
+    from rlkit.types import Batch, Rollout, State, Update
 
 WAIT_SECONDS = 60.0
 """How long a session waits for another process that still writes to its folder: one whose parent was killed, which
@@ -178,7 +180,8 @@ class Session:
         """The loop; then the final score and `result.json`."""
         try:
             self._measure_baseline()
-            status = self._loop()
+            with profiled(self.folder.path) if self.config.debug.profile else contextlib.nullcontext():
+                status = self._loop()
             if self.counts.frames != self.counts.checkpoint_frames:
                 self._save()
             return self.finish(status)
@@ -216,6 +219,8 @@ class Session:
                 counts.updates += 1
                 if update.metrics:
                     counts.reporting = update
+                if self.config.debug.check_finite:
+                    self._check_update(batch, update)
             learned = time.perf_counter()
 
             phases.env += self.collector.env_seconds
@@ -281,6 +286,19 @@ class Session:
             play(actor, video=path, episodes=1, deterministic=self.config.eval.deterministic)
         except Exception as error:  # drawing goes through drivers and encoders that fail in ways of their own
             logger.warning("no video at {:,} frames: {}", self.counts.frames, error)
+
+    def _check_update(self, batch: Batch, update: Update) -> None:
+        """Check that all numbers of an update are finite; for `debug.check_finite`.
+
+        Raises:
+            DivergedError: naming the first that is not.
+        """
+        named = [(f"the batch's {name}", x) for name, x in batch.fields.items() if x.is_floating_point()]
+        named += [(f"train/{name}", torch.as_tensor(x)) for name, x in update.report().items() if x is not None]
+        for name, x in named:
+            if not bool(torch.isfinite(x).all()):
+                raise self.log.diverged(f"{name} is not finite in update {self.counts.updates:,}")
+        self._check_weights()
 
     def _check_weights(self) -> None:
         if (name := agent.not_finite(self.algo)) is not None:
