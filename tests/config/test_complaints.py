@@ -94,6 +94,13 @@ def test_a_wrong_override_is_answered_shortly(override: str):
         assert noise not in text
 
 
+@pytest.mark.parametrize("word", ["env=nope", "env=zzz", "algo=random_forest"])
+def test_nothing_is_proposed_for_a_word_that_resembles_nothing(word: str):
+    with pytest.raises(ConfigError, match=f"unknown choice {word}") as raised:
+        compose([word])
+    assert "did you mean" not in str(raised.value)
+
+
 @pytest.mark.parametrize("word", ["net@critic_net=null", "~net@critic_net", "tuned=null", "search=null"])
 def test_nothing_may_be_chosen_where_nothing_is_a_choice(word: str):
     config = compose([word])

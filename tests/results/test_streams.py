@@ -46,6 +46,17 @@ def test_printing_never_fails(command: str, lost: str | None):
     assert told == "None" if lost is None else lost in told
 
 
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_stream_that_an_environment_closes_still_takes_what_others_print(stream: str):
+    Path("closing.py").write_text(
+        "import sys\nfrom rlkit.display.streams import make_lenient\nmake_lenient()\n"
+        f"print('before', file=sys.{stream})\nsys.{stream}.close()\nprint('after', file=sys.{stream})\n"
+    )
+    done = subprocess.run([sys.executable, "closing.py"], capture_output=True, timeout=60, text=True)
+    assert done.returncode == 0
+    assert getattr(done, stream).split() == ["before", "after"]
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "cp437"])
 def test_characters_that_cannot_be_shown_are_replaced(encoding: str):
     done = run("PROGRAM", PYTHONIOENCODING=encoding)

@@ -56,6 +56,13 @@ def check_told_is_trained(sweep: SweepFolder, trials: int) -> None:
         assert read_json(run.run)["config_hash"]
 
 
+def test_more_frames_than_asked_for_are_no_share_of_them(capfd: pytest.CaptureFixture[str]):
+    search("algo.gamma=0.9,0.99", "frames=100")
+    told = next(line for line in capfd.readouterr().out.splitlines() if " frames " in line and "│" in line)
+    assert "%" not in told
+    assert "256" in told
+
+
 def test_a_lost_journal_does_not_give_old_scores_to_new_parameters(capfd: pytest.CaptureFixture[str]):
     first = search("algo.gamma=0.9,0.99,0.95")
     old = {path: path.read_bytes() for path in first.path.glob("trial_*/result.json")}

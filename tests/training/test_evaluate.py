@@ -7,13 +7,19 @@ from rlkit.algos.base import Algorithm
 from rlkit.config.env import EnvConfig
 from rlkit.envs.make import make
 from rlkit.training import agent
-from rlkit.training.evaluate import Evaluator
+from rlkit.training.evaluate import Evaluator, Protocol
 
 
 def untrained(env: str = "cartpole") -> Algorithm:
     config = compose([f"env={env}"])
     spec = make(config.env, 1).spec
     return agent.build(config, 0, spec, torch.device("cpu"))
+
+
+def test_a_protocol_counts_its_episodes_in_words():
+    words = {n: str(Protocol("CartPole-v1", n, True, 500, first_seed=7)) for n in (1, 2)}
+    assert words[1].startswith("CartPole-v1, 1 deterministic episode, evaluation seed 7 (")
+    assert words[2].startswith("CartPole-v1, 2 deterministic episodes, evaluation seeds 7 to 8 (")
 
 
 @pytest.mark.parametrize("episodes", [1, 3, 16, 41])

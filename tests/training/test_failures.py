@@ -47,6 +47,13 @@ def test_a_failure_before_the_first_frame_is_there_too(seeds: int):
         assert "ConnectionError: busy" in json.loads((folder / name).read_text())["error"]
 
 
+def test_a_process_that_its_environment_ends_is_no_fault_of_rlkit():
+    with pytest.raises(trial.TrialError) as raised:
+        train(compose([*QUICK, "env=gym", f"env.id={strange('Vanishes')}", "seeds=2"]), quiet=True)
+    for seed in (0, 1):
+        assert f"seed {seed}: its process ended without an error, exit status 5" in str(raised.value)
+
+
 def test_a_fault_of_rlkit_is_there_too(monkeypatch: pytest.MonkeyPatch):
     from rlkit.algos.ppo import PPO
 

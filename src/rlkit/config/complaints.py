@@ -169,7 +169,7 @@ def unknown_key(full_key: str, accepted: Iterable[str], owner: str = "") -> str:
 
 def did_you_mean(given: str, accepted: Sequence[str], prefix: str = "") -> list[str]:
     """One line with the nearest accepted words, or none."""
-    near = difflib.get_close_matches(given, accepted, n=2, cutoff=0.6)
+    near = difflib.get_close_matches(given, accepted, n=2, cutoff=0.65)
     return [f"  did you mean {' or '.join(prefix + word for word in near)}?"] if near else []
 
 

@@ -72,11 +72,11 @@ class Display:
         if env["renamed"]:
             logger.warning(env["renamed"])
         logger.info("observation: {}; action: {}", env["observation"], env["action"])
-        logger.info("{} environments, {} ({})", env["num_envs"], env["backend"], env["backend_reason"])
+        logger.info("{}, {} ({})", counted(env["num_envs"], "environment"), env["backend"], env["backend_reason"])
         limit, solved = env["max_episode_steps"], env["reward_threshold"]
         ends = f"at most {limit:,} steps an episode" if limit else "episodes without a time limit"
         aim = f"solved at {solved:g}" if solved is not None else "no score counts as solved"
-        logger.info("{}; {}; frame skip {}; autoreset {}", ends, aim, env["frame_skip"], env["autoreset"].split(":")[0])
+        logger.info("{}; {}; frame skip {}", ends, aim, env["frame_skip"])
         threads = f"{device['threads']} thread{'s' * (device['threads'] > 1)} a session"
         memory = _size(facts["memory_mb"])
         logger.info("{} ({}), {}, memory {}", device["name"], device["reason"], threads, memory)

@@ -48,6 +48,15 @@ class Lenient(io.RawIOBase):
         return os.isatty(self.descriptor)
 
 
+class Outlet(io.TextIOWrapper):
+    """Text for a `Lenient`; an environment that closes it silences nobody else."""
+
+    def close(self) -> None:
+        """Write what is waiting, and stay open."""
+        with contextlib.suppress(OSError, ValueError):
+            self.flush()
+
+
 _outlets: list[Lenient] = []
 
 
@@ -74,7 +83,7 @@ def _outlet(descriptor: int, before: TextIO | None) -> TextIO:
             before.flush()
     raw = Lenient(descriptor)
     _outlets.append(raw)
-    return io.TextIOWrapper(
+    return Outlet(
         io.BufferedWriter(raw),
         encoding=getattr(before, "encoding", None) or "utf-8",
         errors="replace",

@@ -24,6 +24,8 @@ class Protocol:
 
     def __str__(self) -> str:
         actions = "deterministic" if self.deterministic else "sampled"
+        if self.episodes == 1:
+            return f"{self.env_id}, 1 {actions} episode, evaluation seed {self.first_seed} ({self.eval_seeds})"
         return (
             f"{self.env_id}, {self.episodes} {actions} episodes, evaluation seeds "
             f"{self.first_seed} to {self.first_seed + self.episodes - 1} ({self.eval_seeds})"

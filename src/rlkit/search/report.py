@@ -91,7 +91,8 @@ def show(folder: SweepFolder, study: Study, frames: int, console: Console | None
         table.add_row("", Text(_params(best)))
     ran, full = frames_saved(trials, frames)
     if full:
-        table.add_row("frames", f"{ran:,} of the {full:,} that all trials to the end take ({ran / full:.0%})")
+        spared = f" of the {full:,} that all trials to the end take ({ran / full:.0%})" if ran < full else ""
+        table.add_row("frames", f"{ran:,}{spared}")
     if shares := importances(study):
         table.add_row("importance", Text(", ".join(f"{short(key)} {share:.0%}" for key, share in shares.items())))
     nothing = not any(state(t) in ("complete", "pruned") for t in trials)

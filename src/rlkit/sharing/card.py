@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from rlkit.display.console import counted
 from rlkit.sharing.publication import Publication
 from rlkit.sharing.safety import shown
 
@@ -136,7 +137,8 @@ def protocol(summary: Mapping[str, Any]) -> str:
     if found["mean"] is None:
         return "-"
     kind = "deterministic" if found["deterministic"] else "sampled"
-    return f"{found['episodes']} {kind} episodes of the final policy, evaluation seeds {found['eval_seeds']}"
+    episodes = counted(found["episodes"], f"{kind} episode")
+    return f"{episodes} of the final policy, evaluation seeds {found['eval_seeds']}"
 
 
 def frames(summary: Mapping[str, Any]) -> str:

@@ -33,7 +33,7 @@ from rlkit.runs.provenance import provenance
 from rlkit.training.interrupt import StopSignal
 from rlkit.training.jury import Jury
 from rlkit.training.progress import Judge
-from rlkit.training.worker import HIDDEN_VALUES
+from rlkit.training.worker import FAULT, HIDDEN_VALUES
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
@@ -246,7 +246,7 @@ def _in_workers(
                     del running[seed]
                     if why:
                         status = worker.process.returncode
-                        failures[seed] = Failure(f"seed {seed}: {why}", user=status == 2, killed=status < 0)
+                        failures[seed] = Failure(f"seed {seed}: {why}", user=status != FAULT, killed=status < 0)
                         if jury is not None:
                             stop.request()  # the others would wait for its next report
                         logger.error("seed {} failed: {}", seed, why)
@@ -324,6 +324,8 @@ class _Worker:
         if status == 0:
             return ""
         how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+        if status > 0 and status != FAULT:  # nothing of rlkit's ends a process so
+            how = f"its process ended without an error, exit status {status}: the environment may have ended it"
         return self.error or f"{how}; see run.log"
 
     def ask_to_stop(self) -> None:
