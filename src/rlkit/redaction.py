@@ -139,7 +139,7 @@ def refuse_secrets(words: Sequence[str]) -> None:
         if named or redact(word) != word:
             what = redact(name) if given else option or "an argument"
             raise ConfigError(
-                f"{what}: this looks like a token or a password, which do not go on a command line\n"
+                f"{what}: this looks like a token or a password, which must not be given on a command line\n"
                 "  put it in the environment or in .env, as HF_TOKEN=..., and nowhere else"
             )
 

@@ -1,6 +1,6 @@
-"""Random streams: one root seed, and for every consumer a stream of its own, so that adding one shifts no other.
+"""Random streams: one root seed, and a separate stream for every consumer, so that adding one shifts no other.
 
-Episodes have seeds of their own too, so that an environment can be brought back to where it was by replaying its
+Each episode has a seed too, so that an environment can be brought back to where it was by replaying its
 actions since then. Those of training lie below `EVAL_SEEDS`, those of evaluation from there on.
 """
 
@@ -70,7 +70,7 @@ def globals_state() -> State:
 
 
 def set_globals_state(state: State) -> None:
-    """Take up the state of `globals_state`."""
+    """Restore the state of `globals_state`."""
     import torch
 
     random.setstate((3, tuple(state["python"]), None))

@@ -13,7 +13,7 @@ class WorkingDirectory(SearchPathPlugin):  # type: ignore[misc, unused-ignore]
         """Add the folder where it exists and is not the primary one already.
 
         It comes first, so that a file of the user's goes before rlkit's of the same name; last where it has a
-        `config.yaml` of its own, which is another program's.
+        `config.yaml`, which belongs to another program.
         """
         folder = Path.cwd() / "conf"
         known = {entry.path for entry in search_path.get_path()}

@@ -240,7 +240,7 @@ def _said(question: str) -> bool:
 
 def _confirmed(question: str) -> bool:
     if not sys.stdin.isatty():
-        raise ConfigError("nobody is there to confirm the upload: add --yes")
+        raise ConfigError("standard input is not a terminal, so the upload cannot be confirmed: add --yes")
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
@@ -295,7 +295,7 @@ def _positive(text: str) -> int:
 
 
 VERBS = {
-    "resume": Verb("resume RUN [frames=N]", "go on exactly where a run stopped, or to a larger budget", _resume),
+    "resume": Verb("resume RUN [frames=N]", "continue a run exactly where it stopped, or to a larger budget", _resume),
     "evaluate": Verb("evaluate RUN [--episodes N]", "score a trained agent on evaluation seeds", _evaluate),
     "play": Verb("play RUN [--video FILE]", "watch a trained agent, in a window or as a video", _play),
     "narrow": Verb("narrow SWEEP [--top 5] [--shrink 0.5]", "write a search around the best trials", _narrow),

@@ -48,7 +48,7 @@ class Row:
     noise: bool = False
     """Whether it draws the noise of noisy layers."""
     critic: bool = True
-    """Whether there is a critic, which may have a network of its own."""
+    """Whether there is a critic, which may have a separate network."""
     whole_episodes: bool = False
     """Whether it learns from whole episodes alone, which must end."""
     learns: bool = True

@@ -21,7 +21,7 @@ else:
 
 MAX_REAL = sys.float_info.max
 LARGEST = 10**15
-"""Of whole numbers without a bound of their own; far beyond what any count can be."""
+"""Upper bound on whole numbers that have no other; far above any sensible count."""
 
 
 class Checked:

@@ -25,7 +25,7 @@ class Described:
     about: str
     """Meaning, unit and range, in one paragraph."""
     inner: type | None
-    """The dataclass of its own fields, where it is a part of the configuration."""
+    """The dataclass of the fields below it, where it is a part of the configuration."""
 
     @property
     def brief(self) -> str:

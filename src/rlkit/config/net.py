@@ -206,7 +206,7 @@ class LayerConfig(Checked):
     eps: float | None = None
     """Of a normalisation, added to the variance; null: 1e-5 for layer_norm, 1e-3 for batch_renorm."""
     warmup_updates: Whole = 100_000
-    """Of batch renormalisation: updates as plain batch normalisation, before the corrections are let in."""
+    """Of batch renormalisation: updates as plain batch normalisation, before the corrections are enabled."""
 
     def __post_init__(self) -> None:
         self.choice("type", LAYERS)

@@ -22,7 +22,7 @@ MOST_EPISODES = 1_000_000
 
 @dataclass(kw_only=True)
 class EvalConfig(Checked):
-    """How a policy is scored, always on environments and seeds of their own."""
+    """How a policy is scored, always on separate environments and seeds."""
 
     prefix = "eval."
 

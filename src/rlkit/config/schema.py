@@ -131,7 +131,7 @@ def config_folders(config_dir: str | Path | None = None) -> list[Path]:
 def opened(overrides: Sequence[str], config_dir: str | Path | None = None) -> list[str]:
     """Overrides as Hydra is to read them.
 
-    `env.kwargs.anything=` is let in: those keys belong to the environment, not to rlkit. `net@critic_net=null` and
+    `env.kwargs.anything=` is accepted: those keys belong to the environment, not to rlkit. `net@critic_net=null` and
     `tuned=null` choose nothing, for which Hydra has other words; a name that looks like a number stays a text.
 
     Raises:

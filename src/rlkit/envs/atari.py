@@ -33,7 +33,7 @@ class Atari(Backend):
     """See `envs.backends.Backend`. Observations are uint8 `[N, stack, H, W]`, or `[N, 3 stack, H, W]` in colour."""
 
     name = "native"
-    seed_every = 5_000  # ALE loads the game anew for a seed: 90 ms, as long as 500 steps of a row
+    seed_every = 5_000  # ALE reloads the game for a seed: 90 ms, as long as 500 steps of a row
 
     def __init__(self, game: str, cfg: AtariConfig, num_envs: int, *, threads: int, drawing: bool = False) -> None:
         from ale_py.vector_env import AtariVectorEnv
@@ -56,7 +56,7 @@ class Atari(Backend):
             reward_clipping=False,
         )
         self.envs = make(img_height=cfg.size, img_width=cfg.size, grayscale=cfg.grayscale, stack_num=cfg.stack)
-        # The screen as it is comes from a twin with the same seeds and actions, and so with the same luck.
+        # The screen as it is comes from a twin with the same seeds and actions, and so the same random stream.
         self.screen = make(img_height=210, img_width=160, grayscale=False, stack_num=1) if drawing else None
         self.num_envs, self.cfg = num_envs, cfg
         self.frames_per_second = EMULATOR_FRAMES / cfg.frame_skip

@@ -34,7 +34,7 @@ class StepResult(NamedTuple):
     reward: Floats  # [N]
     terminated: Bools  # [N]
     truncated: Bools  # [N]
-    ended: Bools  # [N] terminated or truncated, but for lost lives in a game that goes on
+    ended: Bools  # [N] terminated or truncated, but for lost lives in a game that continues
 
 
 class StepError(EnvError):
@@ -68,7 +68,7 @@ class Backend(Protocol):
     def reset(self, rows: Sequence[int], seeds: Sequence[int]) -> Array:
         """Reset some rows (ascending; at first all), each with its seed; the observations `[N, ...]` of all.
 
-        With the seed `CARRY_ON`, which only a backend with `seed_every` meets, a row's luck goes on where it is.
+        With the seed `CARRY_ON`, which only a backend with `seed_every` meets, a row's random stream continues.
         """
 
     def step(self, action: Array) -> StepResult:

@@ -1,7 +1,7 @@
 """CartPole-v1 for `N` poles at once, equal to Gymnasium's to the bit for the same seeds and actions.
 
 The equations are Barto, Sutton & Anderson (1983), integrated by Euler's rule in float64. Each row draws its first state
-from a generator of its own, seeded as Gymnasium seeds the environment.
+from a separate generator, seeded as Gymnasium seeds the environment.
 """
 
 from __future__ import annotations

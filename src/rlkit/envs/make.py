@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rlkit.config.env import EnvConfig
 
 SLOW_STEP_SECONDS = 100e-6
-"""From here on a step is worth asking whether processes of its own would pay."""
+"""Seconds per step from which separate processes may pay."""
 MANY_ENVS = 8
 
 

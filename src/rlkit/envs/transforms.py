@@ -56,7 +56,7 @@ class ObservationTransform:
         return self.moments.state_dict() if self.on else {}
 
     def load_state_dict(self, state: State) -> None:
-        """Take up the statistics of `state_dict`."""
+        """Restore the statistics of `state_dict`."""
         if self.on:
             self.moments.load_state_dict(state)
             self._settle()
@@ -65,7 +65,7 @@ class ObservationTransform:
 class RewardTransform:
     """Scales training rewards by the deviation of the running discounted return, then clips or takes the sign.
 
-    The return is that of each environment, `G <- gamma G + r`, begun anew with each episode; its variance is over all
+    The return is that of each environment, `G <- gamma G + r`, restarted with each episode; its variance is over all
     environments and steps. The mean is left where it is: subtracting it would change what is optimal. The variance
     begins at 1, and a normalised reward is clipped: the first returns may be equal, and say nothing about the scale.
     """
@@ -94,7 +94,7 @@ class RewardTransform:
         return reward
 
     def restart(self) -> None:
-        """Begin the running returns anew, where new episodes begin before the old ones ended."""
+        """Restart the running returns, where new episodes begin before the old ones ended."""
         self.returns[:] = 0
 
     def state_dict(self) -> State:
@@ -102,7 +102,7 @@ class RewardTransform:
         return {"moments": self.moments.state_dict(), "returns": self.returns} if self.normalize else {}
 
     def load_state_dict(self, state: State) -> None:
-        """Take up the state of `state_dict`."""
+        """Restore the state of `state_dict`."""
         if self.normalize:
             self.moments.load_state_dict(state["moments"])
             self.returns = state["returns"].copy()

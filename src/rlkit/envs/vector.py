@@ -4,7 +4,7 @@ Gymnasium's vector environments reset by themselves and then return, depending o
 first observation of the next episode. Here `step` gives what happened, and nothing else: the true successor, then a
 reset of the rows that ended, each with a seed derived from (root seed, environment, episode). So the state of every
 environment is a function of its last seed and the actions since, and replaying these brings it back exactly. Where
-seeding is dear (`Backend.seed_every`), resets in between go on with the luck that the row has.
+seeding is dear (`Backend.seed_every`), resets in between continue the row's random stream.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class VectorEnv:
         return Transition(learnt, terminated, boundary, cut, cut_obs)
 
     def restart(self) -> None:
-        """Begin new episodes, with seeds of their own, where steps were made since the last seed.
+        """Begin new episodes, with new seeds, where steps were made since the last seed.
 
         Those that were under way are not counted.
         """

@@ -157,7 +157,7 @@ class Draft:
                 self.report.add("defaulted", f"{key}={shown(value)}", why="SLM-Lab's, where the spec is silent")
 
     def note(self, kind: Kind, key: str, why: str, value: Any = None) -> None:
-        """A line for something that is no path of its own, such as one item of a list."""
+        """A line for something without a path, such as one item of a list."""
         self.report.add(kind, key, value, why=why)
 
 

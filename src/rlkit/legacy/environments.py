@@ -140,7 +140,7 @@ def _name(d: Draft) -> str:
         )
     fate = fate_of(name)
     if BULLET.fullmatch(name):
-        why = "a package of its own: pip install pybullet-envs-gymnasium"
+        why = "a separate package: pip install pybullet-envs-gymnasium"
         d.changed(path, "env.id", f"pybullet_envs_gymnasium:{name}", why)
         return name
     if fate is not None and fate.successor is None:
@@ -195,7 +195,7 @@ def _budget(d: Draft) -> None:
             d.mapped(ticks, "frames", count)
         else:
             steps = episode_steps(d)
-            why = f"episodes: an episode has at most about {steps:,} steps, so {count:,} have up to so many frames"
+            why = f"episodes: an episode has at most about {steps:,} steps, so {count:,} have up to that many frames"
             d.changed(ticks, "frames", count * steps, why)
     elif "frames" not in d.values:
         d.default("frames", 100_000, "the spec has no budget that can be read; rlkit's own")

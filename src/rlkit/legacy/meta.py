@@ -18,7 +18,7 @@ OWN_WAY = {
     "param_spec_process": "rlkit runs trials one after the other",
     "train_mode": "was read by nothing",
     "graph_x": "curves are over frames",
-    "training_eval": "rlkit evaluates on environments of their own",
+    "training_eval": "rlkit evaluates on separate environments",
     "max_generation": "of a search that has gone",
     "save_epi_frequency": "checkpoints are counted in frames (checkpoint.every_frames)",
 }

@@ -11,7 +11,7 @@ from rlkit.legacy.report import shown
 from rlkit.legacy.schedules import worker_frames
 
 WITH_POLICY = ("a2c", "ppo", "a2c_sil", "ppo_sil", "sac", "crossq", "reinforce")
-"""Algorithms whose optimiser is the actor's, where it has one of its own."""
+"""Algorithms whose optimiser is the actor's, where it has a separate one."""
 OPTIMISERS = {
     "adam": "adam",
     "adamw": "adamw",

@@ -21,7 +21,7 @@ SHAPES = {
 def worker_frames(d: Draft) -> str:
     """What the frames of a schedule were where several workers shared a network."""
     if d.as_run:
-        return f"each of {d.workers} workers counted its own frames: so many times as many here"
+        return f"each of {d.workers} workers counted its own frames: that many times as many here"
     return f"each of {d.workers} workers counted its own frames, so it took {d.workers} times as long; see --as-run"
 
 

@@ -90,7 +90,7 @@ def _updates(d: Draft, algo: str, starts: int, batches: int = 1) -> None:
     elif every > 1:
         d.default("algo.train_every_frames", every, each or f"once for a step of all {n} environments")
     d.line("changed" if each else "mapped", f"{ALGO}.training_iter", f"algo.gradient_steps={steps}", each)
-    again = "each update draws its own batch; SLM-Lab took one batch so many times" if times > 1 else ""
+    again = "each update draws its own batch; SLM-Lab used one batch that many times" if times > 1 else ""
     again = "; ".join(reason for reason in (again, each) if reason)
     d.line("changed" if again else "mapped", f"{ALGO}.training_batch_iter", f"algo.gradient_steps={steps}", again)
     if f"{ALGO}.training_iter" not in d.spec.values and max(batches, d.workers) > 1:

@@ -35,7 +35,7 @@ class Repeats:
     """Temporally extended epsilon-greedy (Dabney et al. 2021, arXiv:2006.01782, algorithm 1), in every environment.
 
     With probability `epsilon` an action is drawn evenly, and taken for as many steps as a zeta distribution says; until
-    then nothing else is tried. It may go on in the next episode.
+    then nothing else is tried. It may continue in the next episode.
 
     Args:
         exponent: mu of the distribution, `P(n)` in proportion to `n ** -mu`; more than 1.
@@ -61,7 +61,7 @@ class Repeats:
         return {"action": self.action, "left": self.left}
 
     def load_state_dict(self, state: State) -> None:
-        """Take up the state of `state_dict`."""
+        """Restore the state of `state_dict`."""
         self.action, self.left = state["action"].copy(), state["left"].copy()
 
 

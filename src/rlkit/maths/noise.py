@@ -54,7 +54,7 @@ class Noise:
         return {"stretch": self.stretch, "at": self.at}
 
     def load_state_dict(self, state: State) -> None:
-        """Take up the state of `state_dict`."""
+        """Restore the state of `state_dict`."""
         self.stretch, self.at = state["stretch"].copy(), state["at"]
 
 

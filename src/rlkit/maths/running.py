@@ -47,7 +47,7 @@ class RunningMoments:
         return {"count": self.count, "mean": np.asarray(self.mean), "squares": np.asarray(self.squares)}
 
     def load_state_dict(self, state: State) -> None:
-        """Take up the state of `state_dict`."""
+        """Restore the state of `state_dict`."""
         self.count = state["count"]
         self.mean, self.squares = state["mean"].copy(), state["squares"].copy()
 
@@ -84,5 +84,5 @@ class RunningRange:
         return {"low": self.low, "high": self.high}
 
     def load_state_dict(self, state: State) -> None:
-        """Take up the state of `state_dict`."""
+        """Restore the state of `state_dict`."""
         self.low, self.high = state["low"], state["high"]

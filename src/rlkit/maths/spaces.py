@@ -29,7 +29,7 @@ def for_space(
         state_dependent_std: a network gives them.
 
     Raises:
-        ConfigError: no distribution covers this space, or it has one of its own and another was asked for.
+        ConfigError: no distribution covers this space, or it has only one and another was asked for.
     """
     if isinstance(space, spaces.Box):
         dims = math.prod(space.shape)

@@ -47,7 +47,7 @@ class Trail:
         return {"fields": {n: held[: self.length] for n, held in self.fields.items()}, "start": self.start}
 
     def load_state_dict(self, state: State) -> None:
-        """Take up the state of `state_dict`."""
+        """Restore the state of `state_dict`."""
         self.fields = {name: held.copy() for name, held in state["fields"].items()}
         self.length = len(next(iter(self.fields.values()), ()))
         if self.fields and "terminated" not in self.fields:  # older checkpoints
@@ -121,7 +121,7 @@ class EpisodeMemory:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take up the state of `state_dict`."""
+        """Restore the state of `state_dict`."""
         self.trail.load_state_dict(state["trail"])
         self.rows = len(state["priorities"]["leaves"])
         for name, held in state["fields"].items():

@@ -14,7 +14,7 @@ SPARE = 0.02
 
 
 def frame_capacity(rows: int, num_envs: int, stack: int) -> int:
-    """Pictures that are held for so many transitions."""
+    """Number of pictures held for a number of transitions."""
     return int(rows * (1 + SPARE)) + (stack + 1) * num_envs
 
 
@@ -90,7 +90,7 @@ class Frames:
         return {"held": self.held[:filled], "count": self.count, "current": self.current, "begun": self.begun}
 
     def load_state_dict(self, state: State) -> None:
-        """Take up the state of `state_dict`."""
+        """Restore the state of `state_dict`."""
         self.held[: len(state["held"])] = state["held"]
         self.count = state["count"]
         self.current, self.begun = state["current"].copy(), state["begun"].copy()

@@ -52,6 +52,6 @@ class Priorities:
         return {"leaves": self.tree[np.arange(rows)], "largest": self.largest}
 
     def load_state_dict(self, state: State) -> None:
-        """Take up the state of `state_dict`."""
+        """Restore the state of `state_dict`."""
         self.largest = state["largest"]
         self.tree[np.arange(len(state["leaves"]))] = state["leaves"]

@@ -310,7 +310,7 @@ class ReplayMemory:
         return state
 
     def load_state_dict(self, state: State) -> None:
-        """Take up the state of `state_dict`."""
+        """Restore the state of `state_dict`."""
         if not state["written"]:
             return
         self.written, self.first, self.newest = state["written"], state["first"], state["newest"]

@@ -25,7 +25,7 @@ class BatchRenorm(nn.Module):
         width: H.
         momentum: share of the batch in the running statistics, which move after they were used.
         eps: added to the variance.
-        warmup_updates: training passes before the corrections are let in.
+        warmup_updates: training passes before the corrections are enabled.
     """
 
     mean: Tensor

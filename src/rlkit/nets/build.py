@@ -86,7 +86,7 @@ def build(outputs: Mapping[str, Output], observation: Space[Any], generator: tor
     if sees not in cfg.sees:
         raise ConfigError(
             f"a net of the kind {cfg.name} takes {' or '.join(cfg.sees)}, the environment observes {sees} {shape}\n"
-            f"  use net={'conv' if sees == 'pictures' else 'mlp'}, and the like for net@critic_net where there is one"
+            f"  use net={'conv' if sees == 'pictures' else 'mlp'}, also as net@critic_net where there is one"
         )
     net: Net
     if isinstance(cfg, MLPConfig) and Dense.covers(cfg):

@@ -118,7 +118,7 @@ class Dense(Net):
         rows = x.shape[0]
         scratch = self.scratch.get(rows)
         if scratch is None:
-            if len(self.scratch) == SIZES:  # rollouts of whole episodes have a size of their own each
+            if len(self.scratch) == SIZES:  # rollouts of whole episodes all differ in size
                 self.scratch.clear()
             widest = max(i * o for i, o in zip(self.widths, self.widths[1:], strict=False))
             kernels = kernels_for(self.device, rows * widest)

@@ -185,7 +185,7 @@ class Network:
         return pull
 
     def _given(self, outs: Sequence[Tensor]) -> Any:
-        """Outputs in memory of their own, as the caller gets them."""
+        """Copies of the outputs, as the caller gets them."""
         return torch.stack(list(outs)) if self.stack else tuple(out.clone() for out in outs)
 
     def _pass(self, x: Tensor, forward: Forward) -> Any:
@@ -242,7 +242,7 @@ class Network:
     # Parameters
 
     def target(self) -> Network:
-        """A target network: a copy with parameters of its own."""
+        """A target network: a copy with separate parameters."""
         other = copy.copy(self)
         other.nets = copy.deepcopy(self.nets)
         other.where = [(net, k) for net, count in zip(other.nets, self.counts, strict=True) for k in range(count)]

@@ -73,7 +73,7 @@ class Optimizer(ABC):
     Args:
         flat: the parameters.
         cfg: which optimiser, with its arguments.
-        learning_rate: step size; may be set anew before any step.
+        learning_rate: step size; may be changed between steps.
         max_grad_norm: the gradient is scaled down to this norm where it is longer; None leaves it.
         views: the parameters' ordinary names and shapes in a tensor laid out like `flat.weight`.
     """
@@ -134,7 +134,7 @@ class Optimizer(ABC):
         """What the next step needs beside weights and gradient."""
 
     def load_state_dict(self, state: State) -> None:
-        """Take up the state of `state_dict`."""
+        """Restore the state of `state_dict`."""
         for name, mine in self.state_dict().items():
             mine.copy_(state[name].reshape(mine.shape))
 
@@ -253,7 +253,7 @@ class OfTorch(Optimizer):
         self.inner.step()
 
     def state_dict(self) -> State:
-        """Theirs, by the number of the parameter."""
+        """torch's optimiser state, keyed by parameter index."""
         state: State = self.inner.state_dict()["state"]
         return {str(number): entries for number, entries in state.items()}
 

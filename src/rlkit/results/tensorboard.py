@@ -22,7 +22,7 @@ class EventLog:
 
     Args:
         folder: where the event file goes.
-        resumed_at: frames of the checkpoint that the run goes on from; TensorBoard then hides later old points.
+        resumed_at: frames of the checkpoint that the run continues from; TensorBoard then hides later old points.
     """
 
     def __init__(self, folder: Path, resumed_at: int | None = None) -> None:

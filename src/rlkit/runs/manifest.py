@@ -66,7 +66,7 @@ def restored(folder: Path, restore: Callable[[Path | None], T], *, acting: bool 
     if acting_only(folder):
         problems.append("this run was shared without the state of its training: it can act, and cannot be resumed")
     elif [path.name for path in paths] == ["0"]:
-        problems.append(f"nothing was trained before it: remove {folder} and resume again, to begin anew")
+        problems.append(f"nothing was trained before it: remove {folder} and resume again, to start over")
     raise CheckpointError("\n  ".join(["no checkpoint verifies; nothing was changed", *problems]))
 
 

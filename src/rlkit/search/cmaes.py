@@ -1,7 +1,7 @@
 """CMA-ES (Hansen 2016, arXiv:1604.00772) whose state is computed from the trials instead of unpickled from the study.
 
 Optuna's sampler keeps its optimiser as a pickle in the study, and whoever can write to the study could execute code in
-the search that reads it. The state follows from the values of the trials of each generation, so it is computed anew.
+the search that reads it. The state follows from the values of the trials of each generation, so it is recomputed.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class SearchDisplay:
         self.listen()
 
     def listen(self) -> None:
-        """Take the log; a trial that ran in this process had it meanwhile."""
+        """Send the log here again; a trial that ran in this process had redirected it."""
         log_to(self.folder / "search.log", lambda text: self.console.print(Text(text), soft_wrap=True))
 
     def __enter__(self) -> SearchDisplay:

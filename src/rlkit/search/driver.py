@@ -43,7 +43,7 @@ POLL_SECONDS = 0.1
 GRACE_SECONDS = 60.0
 """How long jobs may take to save after Ctrl-C."""
 DEATHS = 10
-"""A trial whose process has died so often without a word, and came no further meanwhile, counts as failed."""
+"""A trial whose process died this many times without an error, and without progress in between, counts as failed."""
 ENOUGH = 5
 """Trials that must be over before their share of failures counts."""
 
@@ -245,7 +245,7 @@ class Driver:
         deaths = 1 if frames > came_to else deaths + 1
         private.note(self.study, frozen, **{record.DEATHS: (deaths, frames)})
         if error is None and deaths < DEATHS:
-            logger.info("trial {}: its process has died; it goes on from its last checkpoint", frozen.number)
+            logger.info("trial {}: its process has died; it continues from its last checkpoint", frozen.number)
             return
         why = f"its process died {deaths} times" if error is None else failures.brief(failures.told(error))
         fault = error is not None and not failures.of_user(error)

@@ -41,7 +41,7 @@ BUSY_SECONDS = 1.0
 def run(cfg: DictConfig, started: float) -> None:
     """Train the trial that a composed configuration names, from where it stands, and tell the study.
 
-    Nothing is raised for a trial that fails: the study knows, and the other trials go on.
+    Nothing is raised for a trial that fails: the study records it, and the other trials continue.
 
     Raises:
         RunFolderError, OSError: the folder cannot be written; the trial stays open.
@@ -86,7 +86,7 @@ def run(cfg: DictConfig, started: float) -> None:
         result = _trained(config, folder, study, trial, judge, started)
         if unheard:
             raise unheard[0]
-    except TrialKilledError as error:  # not told: the driver starts it again, and it goes on from its checkpoint
+    except TrialKilledError as error:  # not told: the driver starts it again, and it continues from its checkpoint
         logger.info("trial {}: {}", trial.number, error)
         return
     except Exception as error:
@@ -182,7 +182,7 @@ def measured(result: dict[str, Any], metric: str) -> float:
 
 
 def worst(study: Study, trial: Trial, config: RunConfig, result: dict[str, Any]) -> float:
-    """A value that is as bad as anything seen: of the trials so far, of its own reports, and of random actions."""
+    """A value that is as bad as anything seen: of the trials so far, of this trial's reports, and of random actions."""
     frozen = study.trials
     seen = [v for t in frozen for v in (t.values or [])] + list(frozen[trial.number].intermediate_values.values())
     if config.search.metrics == ["final_return"] and result.get("random_return") is not None:

@@ -170,7 +170,7 @@ def damaged(path: Path, what: str) -> RunFolderError:
     """The error of a journal that cannot be read."""
     return RunFolderError(
         f"{path} is damaged: {what}\n"
-        "  put a copy of it in its place; or move the folder away, or give the search another name=..., and begin anew"
+        "  put a copy of it in its place; or move the folder away, or give the search another name=..., and start over"
     )
 
 

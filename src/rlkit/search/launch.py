@@ -249,7 +249,7 @@ class Starter:
 
 
 def threads_for(threads: int) -> dict[str, str]:
-    """The environment variables that hold libraries of linear algebra to so many threads."""
+    """The environment variables that limit the threads of linear algebra libraries."""
     return dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
 
 

@@ -141,9 +141,9 @@ def failure(run: RunFolder) -> str:
 
 
 def in_slurm(jobs: Iterable[str]) -> dict[str, str]:
-    """The states of those jobs that SLURM still has, by number: a job's own, or `<array>_<index>`. One question.
+    """The states of those jobs that SLURM still has, by number: a job's own, or `<array>_<index>`.
 
-    Where SLURM is not on this machine or does not answer, all are unknown.
+    Issues a single `squeue` call. Where SLURM is not on this machine or does not answer, all are unknown.
     """
     names = sorted(set(jobs))
     if not names:

@@ -150,7 +150,7 @@ def _accepted(check: Callable[[dict[str, Any]], object], point: dict[str, Any]) 
 
 
 def checker(master: DictConfig, context: HydraContext, space: Space) -> Callable[[dict[str, Any]], RunConfig]:
-    """What checks points of a space; only points with other choices of groups than the first are composed anew."""
+    """What checks points of a space; only points with other choices of groups than the first are composed again."""
     middle = space.sample()
     with complaints.short(config_folders()):
         job = _job(master, context, space.overrides(middle))
@@ -213,7 +213,7 @@ def _value_at(config: Any, key: str) -> Any:
 def make_sampler(node: DictConfig, url: str, name: str = record.STUDY) -> Any:
     """Optuna's sampler, seeded.
 
-    A study that goes on is seeded anew, or the first points would be proposed again. Not the grid's and QMC's: they
+    A study that continues gets a new seed, or the first points would be proposed again. Not the grid's and QMC's: they
     note in the study how far they are along an order that the seed gives.
 
     Args:

@@ -35,7 +35,7 @@ UNTUNED = ("gym", "atari")
 
 
 def retrain(path: str | Path, *, trial: int, seeds: int | None) -> RunFolder:
-    """Train a trial's configuration again in a run folder of its own, on its seeds or on so many from its first on."""
+    """Train a trial's configuration again in a new run folder, on its seeds or on a given number of them."""
     search = SweepFolder.open(path)
     run = search.run(trial)
     if not run.config.exists():
@@ -103,7 +103,9 @@ def validate(path: str | Path, *, top: int, seeds: int) -> list[Validated]:
                 logger.warning("trial {} is left out: {}", trial.number, error)
                 continue
         if result["status"] == "stopped":
-            raise KeyboardInterrupt(f"stopped and saved; go on with: rlkit validate {path} --top {top} --seeds {seeds}")
+            raise KeyboardInterrupt(
+                f"stopped and saved; continue with: rlkit validate {path} --top {top} --seeds {seeds}"
+            )
         found = result.get(metric)
         final = found if isinstance(found, dict) else {}
         interval = tuple(final["ci95"]) if final.get("ci95") else None
@@ -148,7 +150,7 @@ def adopt(path: str | Path, *, trial: int | None, conf: Path) -> Path:
             )
         if key == "legacy":
             raise ConfigError(
-                f"+{key}={value}: a converted spec is a configuration of its own, which tuned values do not reach\n"
+                f"+{key}={value}: a converted spec is a complete configuration, which tuned values do not reach\n"
                 f"  write these into it: {' '.join(f'{k}={v}' for k, v in best.params.items())}"
             )
         if not re.fullmatch(ADOPTED, key):

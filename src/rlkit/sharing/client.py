@@ -52,7 +52,7 @@ def client(repo: Repo, *, write: bool = False) -> Iterator[HfApi]:
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
-    set_verbosity(logging.CRITICAL)  # it warns of each retry, on lines of its own
+    set_verbosity(logging.CRITICAL)  # it warns of each retry on a separate line
     endpoint = os.environ.get("HF_ENDPOINT") or None
     try:
         # False: no login that was saved elsewhere takes the place of a token that was not given.
@@ -91,9 +91,9 @@ def _explained(error: BaseException, repo: Repo, token: str | None) -> str | Non
         if status is not None:
             return f"the Hub answered {status} about {repo}{why or '; try again later'}"
     if any(type(cause).__module__.split(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2") for cause in causes):
-        return f"the connection to the Hub failed ({type(causes[-1]).__name__}); the same command goes on where it was"
+        return f"the connection to the Hub failed ({type(causes[-1]).__name__}); the same command continues it"
     if any(isinstance(cause, OSError) and "Consistency check" in str(cause) for cause in causes):
-        return "a file arrived incomplete; the same command goes on where it was"
+        return "a file arrived incomplete; the same command continues it"
     if any(isinstance(cause, errors.OfflineModeIsEnabled) for cause in causes):
         return "HF_HUB_OFFLINE is set: without it the Hub is asked"
     return None

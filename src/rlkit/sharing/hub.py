@@ -115,7 +115,7 @@ def pull(pattern: str, repo: Repo, root: Path, *, limit_gb: float = LIMIT_GB) ->
         For each run its folder, and whether it was fetched now.
 
     Raises:
-        SharingError: nothing matches, a run is refused, or the transfer was cut: then the same command goes on with it.
+        SharingError: nothing matches, a run is refused, or the transfer was cut: then the same command continues it.
     """
     with client(repo) as api:
         head = _head(api, repo)

@@ -40,7 +40,7 @@ class Publication:
     """`session_<seed>` where a single agent is published."""
 
     def check_unchanged(self) -> None:
-        """Compare the files with the manifest, which was written before somebody had time to think about it.
+        """Compare the files with the manifest, which was written before the user confirmed.
 
         Raises:
             SharingError: one is not as it was.
@@ -48,7 +48,9 @@ class Publication:
         hashes = json.loads(self.manifest)["files"]
         for path, file in self.files.items():
             if not file.is_file() or fingerprint(file) != hashes[path]:
-                raise SharingError(f"nothing was published: {path} of {self.name} has changed meanwhile; push it again")
+                raise SharingError(
+                    f"nothing was published: {path} of {self.name} changed during the upload; push it again"
+                )
 
     @property
     def bytes(self) -> int:

@@ -17,7 +17,7 @@ from rlkit.errors import SharingError
 SUFFIXES = frozenset(
     ".yaml .json .jsonl .log .txt .md .csv .html .safetensors .png .svg .mp4 .gif".split()  # noqa: SIM905
 )
-"""Kinds of files that a run is made of; TensorBoard's event files have no suffix of their own."""
+"""Kinds of files that a run is made of; TensorBoard's event files have no suffix."""
 
 PART = re.compile(r"[A-Za-z0-9][\w.+=-]{0,199}")
 """A name of a file or folder, the same on every file system: no hidden file, no `..`, no separator."""
@@ -79,7 +79,7 @@ def check_files(files: object, limit_bytes: int) -> dict[str, dict[str, Any]]:
         if not good:
             raise SharingError(f"refused: the manifest gives no size and hash of {shown(path)}")
         if path.lower() in folded:
-            raise SharingError(f"refused: {shown(path)} is there twice where case does not count")
+            raise SharingError(f"refused: {shown(path)} collides with another path on case-insensitive file systems")
         folded.add(path.lower())
     total = sum(wanted["bytes"] for wanted in files.values())
     if total > limit_bytes:

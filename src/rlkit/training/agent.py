@@ -221,7 +221,7 @@ def facts(made: Made, device: torch.device, config: RunConfig) -> dict[str, Any]
             "num_envs": spec.num_envs,
             "backend": backend.name,
             "backend_reason": why,
-            "autoreset": "disabled: rlkit resets each environment itself, with a seed of its own"
+            "autoreset": "disabled: rlkit resets each environment itself, with a new seed"
             + (f" every {backend.seed_every:,} steps" if backend.seed_every else ""),
             "frame_skip": config.env.atari.frame_skip if config.env.atari_game else 1,
             "renamed": None if fate is None else f"{config.env.id} is {spec.id} today: {fate.words}",

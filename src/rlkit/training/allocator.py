@@ -11,7 +11,8 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 def keep_freed_memory() -> bool:
     """Have glibc, where that is the allocator, keep large blocks that are freed; whether it will.
 
-    It would hand them back to the kernel, and every update of a convolution would get its tensors anew, page by page.
+    It would hand them back to the kernel, and every update of a convolution would allocate its tensors again, page by
+    page.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -37,7 +37,7 @@ class Collector:
         self.env_seconds = 0.0  # of the latest rollout
 
     def grow(self, steps: int) -> None:
-        """Make room for so many steps, keeping what is there."""
+        """Enlarge the arrays to this number of steps, keeping their content."""
         T, N = steps, self.envs.num_envs
         self.obs = _extended(self.obs, T + 1)
         self.states = _extended(self.states, T + 1)

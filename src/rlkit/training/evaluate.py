@@ -1,4 +1,4 @@
-"""Scoring a policy: in one place, on environments and seeds of its own, and always with its protocol beside it."""
+"""Scoring a policy: in one place, on separate environments and seeds, and always with the protocol stated."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PARALLEL = 16
 """Environments of an evaluation. Fixed, so that a sampled evaluation is the same wherever it runs."""
 
 ENDLESS = 10_000
-"""Steps after which an evaluation episode is cut where the environment has no limit of its own."""
+"""Steps after which an evaluation episode is cut where the environment has no limit."""
 
 
 class Evaluator:
@@ -39,7 +39,7 @@ class Evaluator:
 
     Args:
         cfg: the environment.
-        root: the session's seed; sampled actions draw from a stream of their own.
+        root: the session's seed; sampled actions draw from a separate stream.
         seen: the training's transform of observations; its statistics are used as they are, and not changed.
         threads: that the environments may use.
         backend: how the training environments are stepped; these are in processes where those are.

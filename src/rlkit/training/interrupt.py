@@ -1,4 +1,4 @@
-"""What signals ask of a session: to stop with a checkpoint, to save and go on, or to make room on a cluster."""
+"""What signals ask of a session: to stop with a checkpoint, to save and continue, or to make room on a cluster."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StopSignal:
     |---|---|---|
     | SIGINT | stop with a checkpoint; a second time at once | the same |
     | SIGHUP: the terminal has gone | stop with a checkpoint, unless it is ignored, as under nohup | the same |
-    | SIGTERM | the same | save and go on until SLURM kills the job: one that ends by itself is not queued again |
+    | SIGTERM | the same | save and continue until SLURM kills the job: one that ends by itself is not queued again |
     | SIGUSR2 | - | stop with a checkpoint, then `make_room` |
     """
 

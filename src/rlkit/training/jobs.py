@@ -1,4 +1,4 @@
-"""The jobs of a sweep: which run each has, so that one that a cluster queues again goes on in the same folder."""
+"""The jobs of a sweep: which run each has, so that a job that a cluster queues again continues in the same folder."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rlkit.training.interrupt import StopSignal
 
 FEW = 4
-"""From so many seeds on their interquartile mean is judged, below it their mean."""
+"""With at least this many seeds their interquartile mean is judged, else their mean."""
 
 
 class Jury:

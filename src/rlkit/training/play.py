@@ -170,7 +170,7 @@ def _picture(backend: Backend, env_id: str) -> Array:
             drawn = drawn[-1]
         if isinstance(drawn, np.ndarray) and (picture := as_picture(drawn)) is not None:
             return picture
-    except (Exception, SystemExit) as error:  # drawing goes through drivers that fail in ways of their own
+    except (Exception, SystemExit) as error:  # drawing goes through drivers that raise errors of many kinds
         raise EnvError(f"{env_id} could not draw: {told(error)}") from error
     what = f"an array of shape {drawn.shape}" if isinstance(drawn, np.ndarray) else type(drawn).__name__
     raise EnvError(f"{env_id} draws no pictures (its render mode 'rgb_array' gave {what})")

@@ -12,7 +12,7 @@ Verdict: TypeAlias = Literal["pruned", "stopped"]
 """Why a session ends before its budget: it does too badly, or it is to be continued another time."""
 
 Judge: TypeAlias = Callable[[int, float], Verdict | None]
-"""`(frames, mean return) -> verdict`, asked after every evaluation; None lets the session go on."""
+"""`(frames, mean return) -> verdict`, asked after every evaluation; None lets the session continue."""
 
 
 class Watcher(Protocol):

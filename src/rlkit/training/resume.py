@@ -79,7 +79,7 @@ def _check_unfinished(folder: RunFolder, run: str | Path, before: RunConfig, con
 
 
 def _check_checkpoints(folder: RunFolder, session: SessionFolder, frames: int) -> None:
-    """Refuse a session that was trained, but has no checkpoint to reach its budget from: it would begin anew.
+    """Refuse a session that was trained, but has no checkpoint to continue from: it would start over.
 
     Raises:
         CheckpointError: none verifies, or they were removed.

@@ -54,7 +54,7 @@ def run_session(
         seed: root of this session's random streams.
         folder: where everything goes.
         watcher: told of progress.
-        judge: asked after each evaluation whether to go on.
+        judge: asked after each evaluation whether to continue.
         stop: checked after each rollout.
         started: `time.perf_counter()` when the command began, for the start-up time.
 
@@ -109,7 +109,7 @@ class Session:
     """Everything that one session holds; see `run_session` for the arguments.
 
     Args:
-        newest: the checkpoint to continue from; None begins anew.
+        newest: the checkpoint to continue from; None starts from the beginning.
     """
 
     def __init__(self, *given: Any) -> None:
@@ -284,7 +284,7 @@ class Session:
         path = self.folder.path / "videos" / f"{self.counts.frames}.mp4"
         try:
             play(actor, video=path, episodes=1, deterministic=self.config.eval.deterministic)
-        except Exception as error:  # drawing goes through drivers and encoders that fail in ways of their own
+        except Exception as error:  # drawing goes through drivers and encoders that raise errors of many kinds
             logger.warning("no video at {:,} frames: {}", self.counts.frames, error)
 
     def _check_update(self, batch: Batch, update: Update) -> None:

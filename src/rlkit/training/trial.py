@@ -87,7 +87,7 @@ def run_trial(
         folder: new, or of a trial that was interrupted.
         started: `time.perf_counter()` when the command began.
         quiet: show nothing while it runs.
-        judge: asked whether to go on after each evaluation, with what all seeds reached there.
+        judge: asked after each evaluation whether to continue, given the values of all seeds.
 
     Returns:
         The trial's result. Its status is `stopped` where Ctrl-C or the judge stopped it.
@@ -120,7 +120,7 @@ def run_trial(
             kind = TrialKilledError
         raise kind(_failure_text(failures, folder, config))
     if result["status"] == "failed":  # a worker was asked to stop by somebody else
-        raise TrialError(f"some seeds stopped before the budget\n  go on with: rlkit resume {folder.path}")
+        raise TrialError(f"some seeds stopped before the budget\n  continue with: rlkit resume {folder.path}")
     return result
 
 

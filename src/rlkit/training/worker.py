@@ -1,4 +1,4 @@
-"""One session in a process of its own: `python -m rlkit.training.worker RUN SEED [judged]`.
+"""One session in a separate process: `python -m rlkit.training.worker RUN SEED [judged]`.
 
 It reads the config from the run folder, writes a line of JSON to standard output for everything that a watcher would
 see, and stops cleanly when its standard input closes, as it does when the parent dies. With `judged` it waits after
