@@ -253,7 +253,7 @@ class OfTorch(Optimizer):
         self.inner.step()
 
     def state_dict(self) -> State:
-        """torch's optimiser state, keyed by parameter index."""
+        """Torch's optimiser state, keyed by parameter index."""
         state: State = self.inner.state_dict()["state"]
         return {str(number): entries for number, entries in state.items()}
 
