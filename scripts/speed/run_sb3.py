@@ -115,7 +115,7 @@ def main() -> None:
 
     envs = environments(task, task["num_envs"], task["seed"])
     algo = getattr(library, task["algo"].upper())
-    model = algo(env=envs, seed=task["seed"], device="cpu", **policy(task), **arguments(task))
+    model = algo(env=envs, seed=task["seed"], device=task.get("device", "cpu"), **policy(task), **arguments(task))
     clock = Clock()
     began = time.perf_counter()
     model.learn(task["frames"], callback=clock)
