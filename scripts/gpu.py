@@ -141,6 +141,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("file", type=Path)
     parser.add_argument("--quick", action="store_true", help="a dry run: little work")
+    parser.add_argument("--parts", nargs="*", help="some of tests, profile and the pairs' names; FILE keeps the others")
+    parser.add_argument("--pairs", type=int, help="pairs of each case")
     given = parser.parse_args()
     began = time.monotonic()
     card = torch.cuda.get_device_name() if CUDA else "none"
@@ -152,6 +154,8 @@ def main() -> None:
         "dry_run": given.quick or not CUDA,
         "pairs": {},
     }
+    if given.parts and given.file.exists():
+        record = {**json.loads(given.file.read_text()), "date": record["date"]}
 
     def keep(name: str, what: Any) -> None:
         record[name] = what
@@ -159,13 +163,17 @@ def main() -> None:
         print(f"[{time.monotonic() - began:.0f} s] {name}: {json.dumps(what)[:600]}", flush=True)
 
     for name, part in (("tests", tests), ("profile", profile)):
+        if given.parts and name not in given.parts:
+            continue
         try:
             keep(name, part())
         except Exception as error:
             keep(name, f"{type(error).__name__}: {error}")
     for name, (task, pairs) in cases(given.quick).items():
+        if given.parts and name not in given.parts:
+            continue
         rates: dict[str, list[float]] = {f"{side} {device}": [] for side, device in SIDES}
-        for seed in range(pairs):
+        for seed in range(given.pairs or pairs):
             for side, device in SIDES:
                 if time.monotonic() - began > LIMIT_SECONDS:
                     break
