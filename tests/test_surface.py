@@ -9,13 +9,13 @@ HEAVY = ("torch", "gymnasium", "optuna", "matplotlib", "numpy")
 
 
 def test_the_public_names():
-    assert rlkit.__all__ == ["compose", "convert", "evaluate", "extend", "load", "train"]
+    assert rlkit.__all__ == ["compose", "convert", "evaluate", "extend", "load", "resume", "train"]
     for name in rlkit.__all__:
         assert callable(getattr(rlkit, name))
 
 
 def test_an_unknown_name_says_which_there_are():
-    with pytest.raises(AttributeError, match="it has compose, convert, evaluate, extend, load, train"):
+    with pytest.raises(AttributeError, match="it has compose, convert, evaluate, extend, load, resume, train"):
         rlkit.trian  # noqa: B018
 
 

@@ -34,7 +34,7 @@ def test_help_shows_verbs_groups_and_examples():
         "rlkit resume RUN",
         "rlkit evaluate RUN",
         "rlkit play RUN",
-        "algo     a2c, a2c_sil, crossq, ddqn",
+        "algo       a2c, a2c_sil, crossq, ddqn",
         "env      acrobot, ant, atari",
     ):
         assert part in shown

@@ -139,7 +139,7 @@ def test_its_state_moves_to_another(pictures: bool):
     for _ in range(4):
         one.add(world.rollout(6))
     batch = one.sample(8, gamma=GAMMA)
-    one.feedback(batch, Update(priority=torch.arange(8.0)))
+    one.feedback(batch, Update(priority=lambda: torch.arange(8.0)))
     other.load_state_dict(one.state_dict())
     other.rng = np.random.default_rng(5)
     one.rng = np.random.default_rng(5)

@@ -17,7 +17,7 @@ from rlkit.runs.folder import read_json
 from rlkit.search.failures import SearchFaultError, SweepError
 from rlkit.search.plain import own_folder
 from rlkit.search.status import show, standing
-from rlkit.training import jobs, trial
+from rlkit.training import jobs, train
 
 SMALL = [
     "-m", "algo=ppo", "env=gym", "env.id=tests.search.crashing:Crashing-v0", "~tuned", "frames=512", "num_envs=4",
@@ -59,7 +59,7 @@ def test_a_fault_of_rlkits_among_the_failures_is_no_mistake_of_the_user(monkeypa
     def run_trial(*args, **kwargs):
         raise AssertionError("a fault")
 
-    monkeypatch.setattr(trial, "run_trial", run_trial)
+    monkeypatch.setattr(train, "run_trial", run_trial)
     with pytest.raises(SearchFaultError, match=r"(?s)2 of 2 jobs failed.*job 0: seed=0.*AssertionError: a fault"):
         dispatch([*SMALL, "seed=0,1"])
 

@@ -109,7 +109,7 @@ def test_several_objectives_train_beyond_their_first_evaluation():
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
 def test_a_place_that_fails_stops_the_search_and_leaves_its_trials_open(code: int, monkeypatch: pytest.MonkeyPatch):
-    train, calls = job.run_trial, []
+    train, calls = job.train, []
 
     def run_trial(*args, **kwargs):
         calls.append(1)
@@ -117,7 +117,7 @@ def test_a_place_that_fails_stops_the_search_and_leaves_its_trials_open(code: in
             raise OSError(code, os.strerror(code))
         return train(*args, **kwargs)
 
-    monkeypatch.setattr(job, "run_trial", run_trial)
+    monkeypatch.setattr(job, "train", run_trial)
     with pytest.raises(SearchError, match=r"(?s)trial 1: .*the same command continues"):
         search("algo.gamma=0.9,0.99,0.95")
     assert len(calls) == 2
@@ -178,7 +178,7 @@ def test_a_fault_of_rlkits_in_all_trials_is_told_as_one(monkeypatch: pytest.Monk
     def run_trial(*args, **kwargs):
         raise AssertionError("a fault")
 
-    monkeypatch.setattr(job, "run_trial", run_trial)
+    monkeypatch.setattr(job, "train", run_trial)
     with pytest.raises(SearchFaultError, match="AssertionError: a fault"):
         search("algo.gamma=0.9,0.99")
 

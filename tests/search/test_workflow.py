@@ -229,14 +229,14 @@ def test_the_folder_of_a_search_may_be_moved(sweep: Path):
 
 
 def test_validate_goes_on_where_one_of_the_best_fails(sweep: Path, monkeypatch: pytest.MonkeyPatch):
-    train = workflow.run_trial
+    train = workflow.train
 
     def run_trial(config, folder, **kwargs):
         if folder.path.name == "trial_0000":
             raise RlkitError("diverged")
         return train(config, folder, **kwargs)
 
-    monkeypatch.setattr(workflow, "run_trial", run_trial)
+    monkeypatch.setattr(workflow, "train", run_trial)
     assert [v.trial for v in workflow.validate(sweep, top=2, seeds=1)] == [1]
 
 

@@ -49,7 +49,7 @@ def test_push_list_pull(hub: FakeHub, run: Path):
         (["--yes", "--repo", "them/runs"], {}, "HF_TOKEN may not do this with data set them/runs"),
         (["--yes"], {"HF_ENDPOINT": "http://127.0.0.1:9"}, "the connection to the Hub failed"),
         (["--yes"], {"HF_DATASET_REPO": None}, "no repository was named: add --repo user/name"),
-        ([], {}, "nobody is there to confirm the upload: add --yes"),
+        ([], {}, "standard input is not a terminal, so the upload cannot be confirmed: add --yes"),
     ],
     ids=["missing", "wrong", "read-only", "no permission", "network down", "no repository", "not confirmed"],
 )

@@ -39,11 +39,11 @@ def distribution_of(entry: str) -> BaseDistribution:
     return distribution
 
 
-def grid_values(distribution: BaseDistribution) -> list[Any]:
+def grid_values(distribution: BaseDistribution) -> Any:
     """The values of a distribution on a grid, as Hydra's sweeper takes them."""
     from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
 
-    return list(OptunaSweeperImpl._to_grid_sampler_choices(distribution))
+    return OptunaSweeperImpl._to_grid_sampler_choices(distribution)
 
 
 def search_space_transform(space: dict[str, BaseDistribution], *, step: bool) -> Any:
