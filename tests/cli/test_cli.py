@@ -35,7 +35,7 @@ def test_help_shows_verbs_groups_and_examples():
         "rlkit evaluate RUN",
         "rlkit play RUN",
         "algo       a2c, a2c_sil, crossq, ddqn",
-        "env      acrobot, ant, atari",
+        "env        acrobot, ant, atari",
     ):
         assert part in shown
     assert shown.split("examples:")[1].count("  rlkit ") == 4
