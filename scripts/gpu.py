@@ -139,8 +139,8 @@ def profile() -> dict[str, Any]:
 
 PAGE = """# rlkit on a GPU
 
-Written by `scripts/gpu.py` from [benchmarks/gpu.json](benchmarks/gpu.json), which `scripts/gpu.sh` measured on one {card}
-with {cores} cores on {date}, torch {torch}. The runs are short, so take the rates as first figures.
+Written by `scripts/gpu.py` from [benchmarks/gpu.json](benchmarks/gpu.json), which `scripts/gpu.sh` measured on {date}:
+one {card}, {cores} cores, torch {torch}. The runs are short: take the rates as first figures.
 
 ## Speed
 
@@ -152,15 +152,17 @@ Training frames per second, in turn, with the same work on every side; the media
 
 ## Where an update's time goes
 
-One update of SAC on HalfCheetah (2 x 256, batch 256) launches {launches:.0f} kernels and copies or waits {waits:.0f} times. The
-GPU works for {gpu:.2f} ms of it: launches and waits bound the rate, not arithmetic.
+One update of SAC on HalfCheetah (2 x 256, batch 256) launches {launches:.0f} kernels and copies or waits {waits:.0f}
+times. The GPU works for {gpu:.2f} ms of it: launches and waits bound the rate, not arithmetic.
 
 ## Tests
 
-`uv run pytest -m cuda`: {said}. The tests cover training with finite losses, first losses equal to the CPU's, equal bytes for
-equal seeds and for a resumed run with `deterministic=true`, pictures, and a run of the GPU that acts on the CPU. What
-failed: Rainbow, for a warning of torch that the suite took for an error (it passes since the suite ignores that warning);
-and PPO with `net=gru`, for a reason that has not been found: recurrent networks on CUDA are not to be relied on yet.
+`uv run pytest -m cuda`: {said}.
+
+The tests cover training with finite losses, first losses equal to the CPU's, equal bytes for equal seeds and for a
+resumed run with `deterministic=true`, pictures, and a run of the GPU that acts on the CPU. Two failed. Rainbow did for a
+warning of torch that the suite took for an error; it passes since the suite ignores that warning. PPO with `net=gru` did
+for a reason that has not been found: do not rely on recurrent networks on CUDA yet.
 """
 
 
