@@ -92,8 +92,9 @@ class DQN(OffPolicy):
 
     def update(self, batch: Batch) -> Update:
         """One step of Q-learning (eq. 2): `Q(s, a)` towards `r + discount max_a' Q'(s', a')`."""
-        self.q.resample_noise(self.rng)
-        self.target.resample_noise(self.rng)
+        if self.noisy:
+            self.q.resample_noise(self.rng)
+            self.target.resample_noise(self.rng)
         batch, z, next_z, choice = self.outputs(batch)
         best = self.values.greedy(next_z, choice)  # Q'(s', a') of the best a', by the online network with `double`
         target = self.values.target(batch.reward, batch.discount, best)

@@ -47,8 +47,10 @@ def td_gradient(
     q: Tensor, action: Tensor, target: Tensor, weight: Tensor | float = 1.0, *, huber: bool
 ) -> tuple[Tensor]:
     """The gradient of `td_loss` by `q`."""
-    error = of_action(q, action) - target
-    return (_at_action((error.clamp(-1, 1) if huber else error) * (weight / len(q)), q, action),)
+    index = action.unsqueeze(1)
+    error = q.gather(1, index).squeeze(1) - target
+    d = (error.clamp_(-1, 1) if huber else error) * (weight / q.shape[0])
+    return (torch.zeros_like(q).scatter_(1, index, d.unsqueeze(1)),)
 
 
 @with_gradient(td_gradient)

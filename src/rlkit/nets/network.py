@@ -60,6 +60,8 @@ class Network:
         self.state_sizes = [net.state_size for net in self.nets]
         self.state_size = sum(self.state_sizes)
         """Width of the recurrent state, 0 without one."""
+        vectors = all(len(o.shape) == 1 and not o.free and not o.dueling for o in self.outputs)
+        self.plain = vectors and len(self.nets) == 1  # the last layers' outputs are the final ones
         self.shared = len(self.nets) == 1 and self.nets[0].shared
         """Whether the networks share a trunk, so that all outputs cost little more than one."""
         self._bind()
@@ -103,7 +105,10 @@ class Network:
     def predict(self, *inputs: Tensor) -> Any:
         """The outputs at inputs `[B, ...]` as constants, normalised with the running statistics."""
         x = _beside(inputs)
-        return self._given(self._finish([out for net in self.nets for out in net.predict(x)]))
+        outs = self._given(self._finish([out for net in self.nets for out in net.predict(x)]))
+        return (
+            outs if self.stack else tuple(out.clone() for out in outs)
+        )  # the next pass of this size takes their memory
 
     def sequence(
         self, x: Tensor, state: Tensor, boundary: Tensor, rows: Tensor | None = None, *, constant: bool = False
@@ -138,16 +143,14 @@ class Network:
         return outs, torch.cat(after, -1)
 
     def _forward(self, x: Tensor, frozen: bool) -> tuple[list[Tensor], Pull]:
-        outs: list[Tensor] = []
-        pulls = []
-        for net in self.nets:
-            own, pull = net.tape(x, frozen=frozen)
-            outs += own
-            pulls.append(pull)
-        return self._finish(outs), self._pull(pulls)
+        taped = [net.tape(x, frozen=frozen) for net in self.nets]
+        outs = [out for own, _ in taped for out in own]
+        return self._finish(outs), self._pull([pull for _, pull in taped])
 
     def _finish(self, outs: Sequence[Tensor]) -> list[Tensor]:
         """The last layers' outputs `[B, width]` in their final shapes."""
+        if self.plain:
+            return list(outs)
         final = []
         for output, out in zip(self.outputs, outs, strict=True):
             if output.dueling:
@@ -161,11 +164,14 @@ class Network:
 
     def _pull(self, pulls: Sequence[Pull], rows: Tensor | None = None, length: int = 0) -> Pull:
         """The backward pass from gradients at the outputs in their final shapes; see `Net.tape`."""
+        if self.plain and rows is None:
+            return pulls[0]
 
         def pull(d_outs: Sequence[Tensor], params: bool, inputs: bool) -> Tensor | None:
             gradients = []
             for output, d in zip(self.outputs, d_outs, strict=True):
-                d = d.unsqueeze(-1) if not output.shape else d.flatten(1)
+                if len(output.shape) != 1:
+                    d = d.flatten(1) if output.shape else d.unsqueeze(-1)
                 if output.free:
                     if params:
                         d_free = d[:, -output.free :].sum(0)
@@ -185,8 +191,8 @@ class Network:
         return pull
 
     def _given(self, outs: Sequence[Tensor]) -> Any:
-        """Copies of the outputs, as the caller gets them."""
-        return torch.stack(list(outs)) if self.stack else tuple(out.clone() for out in outs)
+        """The outputs as the caller gets them; they hold until the next pass of this batch size."""
+        return torch.stack(list(outs)) if self.stack else tuple(out.detach() for out in outs)
 
     def _pass(self, x: Tensor, forward: Forward) -> Any:
         return _Pass.apply(x, self.flat.leaf, self, forward)
