@@ -78,11 +78,11 @@ MUTANTS = (
     Mutant(
         "DQN: gradient negated",
         "maths/q_learning.py",
-        "* (weight / len(q)), q, action)",
-        "* (-weight / len(q)), q, action)",
+        "* (weight / q.shape[0])",
+        "* (-weight / q.shape[0])",
     ),
     Mutant(
-        "DQN: Huber loss not bounded", "maths/q_learning.py", "(error.clamp(-1, 1) if huber else error) *", "error *"
+        "DQN: Huber loss not bounded", "maths/q_learning.py", "(error.clamp_(-1, 1) if huber else error) *", "error *"
     ),
     Mutant(
         "critics: importance weights ignored",
@@ -140,7 +140,7 @@ def caught(mutant: Mutant) -> bool:
         assert mutant.right in text, f"{mutant.file} has no {mutant.right!r} any more"
         file.write_text(text.replace(mutant.right, mutant.wrong, 1), encoding="utf-8")
         environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *TESTS]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *TESTS]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         if done.returncode not in (0, 1):
             raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
