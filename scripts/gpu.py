@@ -160,9 +160,9 @@ times. The GPU works for {gpu:.2f} ms of it: launches and waits bound the rate, 
 `uv run pytest -m cuda`: {said}.
 
 The tests cover training with finite losses, first losses equal to the CPU's, equal bytes for equal seeds and for a
-resumed run with `deterministic=true`, pictures, and a run of the GPU that acts on the CPU. Two failed. Rainbow did for a
-warning of torch that the suite took for an error; it passes since the suite ignores that warning. PPO with `net=gru` did
-for a reason that has not been found: do not rely on recurrent networks on CUDA yet.
+resumed run with `deterministic=true`, pictures, and a run of the GPU that acts on the CPU. Two failed. Rainbow did for
+a warning of torch that the suite took for an error; it passes since the suite ignores that warning. PPO with `net=gru`
+did for a reason that has not been found: do not rely on recurrent networks on CUDA yet.
 """
 
 
