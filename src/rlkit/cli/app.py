@@ -251,7 +251,8 @@ def tell_tuned(choice: str | None, folders: Sequence[str]) -> None:
     for folder in folders:
         file = Path(folder) / "tuned" / f"{choice}.yaml"
         if choice not in (None, "none") and file.is_file():
-            logger.info("tuned values of {}; ~tuned goes without", file)
+            here = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+            logger.info("tuned values of {}; ~tuned drops them", here)
             return
 
 
