@@ -1,6 +1,6 @@
 """Write every key of the configuration, with its default and its meaning, into the YAML files of conf/.
 
-The text comes from the dataclasses in src/rlkit/config. A file that brings a dataclass of its own gets a block with all
+The text comes from the dataclasses in src/rlkit/config. A file that brings a dataclass gets a block with all
 of its keys; files that begin from another one state what differs from it.
 
     python scripts/write_conf.py          # write
