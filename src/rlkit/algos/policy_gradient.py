@@ -127,8 +127,11 @@ class PolicyGradient(Algorithm):
     def outputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The policy's parameters `[B, P]` and the critic's output `[B]` on a batch, differentiable."""
         if self.net.state_size:
-            return self.net.sequence(batch.obs, batch.state, batch.boundary, batch.rows)[0]  # type: ignore[no-any-return]
-        return self.net(batch.obs)  # type: ignore[no-any-return]
+            outs, _ = self.net.sequence(batch.obs, batch.state, batch.boundary, batch.rows)
+        else:
+            outs = self.net(batch.obs)
+        policy, value = outs
+        return policy, value
 
     def report(self, loss: Loss) -> Update:
         """What an update reports after its step: the schedules, the statistics of the loss, and the gradient's norm."""

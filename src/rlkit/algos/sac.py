@@ -46,13 +46,13 @@ class SAC(SoftActorCritic):
     has_targets = True
 
     def __init__(self, cfg: SACConfig, setting: Setting) -> None:
-        self.dims = setting.action_size
+        self.cfg, self.dims = cfg, setting.action_size
         actor = Output(setting.net, (2 * self.dims,), setting.net.policy_gain)
         super().__init__(
             cfg,
             setting,
             actor=setting.network({"actor": actor}),
-            critics=self.make_critics(cfg, setting),
+            critics=self.make_critics(setting),
             target_entropy=-float(self.dims),
             targets=self.has_targets,
         )
@@ -60,7 +60,7 @@ class SAC(SoftActorCritic):
         noise = dataclasses.replace(cfg.noise, std=1.0) if cfg.noise.kind == "pink" else cfg.noise
         self.noise = Noise(noise, setting.spec.num_envs, self.dims)
 
-    def make_critics(self, cfg: SACConfig, setting: Setting) -> Network:
+    def make_critics(self, setting: Setting) -> Network:
         """Two critics of one value each."""
         return critics(setting)
 

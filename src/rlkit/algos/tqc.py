@@ -27,9 +27,9 @@ class TQC(SAC):
 
     cfg: TQCConfig
 
-    def make_critics(self, cfg: TQCConfig, setting: Setting) -> Network:  # type: ignore[override]
+    def make_critics(self, setting: Setting) -> Network:
         """`critics` networks of `quantiles` outputs."""
-        return critics(setting, (int(cfg.quantiles),), count=int(cfg.critics))
+        return critics(setting, (int(self.cfg.quantiles),), count=int(self.cfg.critics))
 
     def update(self, batch: Batch) -> Update:
         """One step of the critics (eq. 14), the policy (eq. 15) and the temperature."""

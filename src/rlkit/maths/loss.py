@@ -43,7 +43,7 @@ class Loss:
     def backward(self) -> None:
         """Propagate the gradient into the parameters of the networks that gave the outputs."""
         value, stats = self.function(*self.args, **self.kwargs)
-        value.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(value)
         self.evaluated = value.detach(), {name: x.detach() for name, x in stats.items()}
 
 
