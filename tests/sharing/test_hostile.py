@@ -109,7 +109,7 @@ HOSTILE: dict[str, tuple[Edit, str]] = {
         lambda tree: remanifest(tree, lambda m: m["files"]["config.yaml"].update(bytes=-1)),
         "no size and hash",
     ),
-    "twice but for case": (with_file("CONFIG.yaml"), "twice where case does not count"),
+    "twice but for case": (with_file("CONFIG.yaml"), "collides with another path on case-insensitive"),
     "no files": (lambda tree: remanifest(tree, lambda m: m.update(files={})), "lists no files"),
     "deep JSON": (lambda tree: tree.update({"runs.json": Stored(b"[" * 100_000)}), "not of schema 1"),
     "index that is a list": (lambda tree: tree.update({"runs.json": Stored(b"[]")}), "not of schema 1"),

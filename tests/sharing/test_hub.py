@@ -120,7 +120,7 @@ def test_a_run_that_changes_while_the_question_stands_is_not_published(hub: Fake
         (run / "run.log").write_text("trained on")
         return True
 
-    with pytest.raises(SharingError, match=r"run.log of .* has changed meanwhile"):
+    with pytest.raises(SharingError, match=r"run.log of .* changed during the upload"):
         push([prepare(run)], "me/runs", confirm=meanwhile)
     assert RUN not in listed(REPO)
 

@@ -80,7 +80,7 @@ def test_a_real_run_keeps_them_to_itself(
 @pytest.mark.parametrize("form", ["env.kwargs.x={}", "+env.kwargs.x='{}'", "name={}", "--hf-token={}", "{}"])
 def test_one_on_the_command_line_is_refused_and_not_repeated(token: str, form: str, tmp_path: Path):
     for words in ([form.format(token)], ["-m", form.format(token)], ["push", "somewhere", form.format(token)]):
-        with pytest.raises(ConfigError, match="do not go on a command line") as caught:
+        with pytest.raises(ConfigError, match="must not be given on a command line") as caught:
             dispatch(words)
         assert found_in(str(caught.value).encode()) == []
     assert not (tmp_path / "runs").exists()
