@@ -27,6 +27,7 @@ class ReturnSummary:
     episodes: int
     deterministic: bool
     eval_seeds: str
+    ci95_kind: str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from rlkit import compose
 from rlkit.display.console import Display, show_card
 from rlkit.display.logs import log_to
 from rlkit.results.progress import Phases, Progress
+from rlkit.results.stats import KIND
 
 
 def progress(seed: int = 0, frames: int = 50_000) -> Progress:
@@ -22,7 +23,9 @@ def result(seeds: list[int], status: str = "complete") -> dict:
         "status": status, "algo": "ppo", "env_id": "CartPole-v1", "frames": 100_096, "seeds": seeds,
         "final_return": {
             "mean": mean, "std": 3.5, "iqm": 480.0, "ci95": [478.0, 484.5] if n > 1 else None,
-            "per_seed": [mean] * n, "episodes": 100, "deterministic": True, "eval_seeds": "disjoint from training",
+            "ci95_kind": KIND if n > 1 else None,
+            "per_seed": [None if mean is None else mean - seed for seed in seeds],
+            "episodes": 100, "deterministic": True, "eval_seeds": "disjoint from training",
         },
         "train_return_100": {"mean": 470.0, "per_seed": [470.0] * n}, "fps": 12_000.0, "wall_seconds": 75.0,
     }  # fmt: skip
@@ -75,7 +78,10 @@ def test_the_card_has_score_protocol_and_what_to_do_next(seeds: list[int], tmp_p
         "rlkit play",
     ):
         assert part in text
-    assert ("95 % interval 478.0 to 484.5" in text) == (len(seeds) > 1)
+    several = len(seeds) > 1
+    assert ("95 % interval 478.0 to 484.5 (Student's t over seeds)" in text) == several
+    # 1 - 0.05 ** (1 / 3) = 0.632
+    assert ("seed 2: 479.2; up to 63% of further seeds may end below it" in text) == several
 
 
 def test_a_stopped_run_has_no_score(tmp_path):

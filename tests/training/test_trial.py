@@ -17,7 +17,7 @@ RESULT_KEYS = {
     "train_return_100", "best_return", "metrics", "fps", "train_seconds", "wall_seconds", "startup_seconds",
     "peak_rss_mb", "time_split",
 }  # fmt: skip
-FINAL_KEYS = {"mean", "std", "iqm", "ci95", "per_seed", "episodes", "deterministic", "eval_seeds"}
+FINAL_KEYS = {"mean", "std", "iqm", "ci95", "ci95_kind", "per_seed", "episodes", "deterministic", "eval_seeds"}
 MEASURES = {
     "strength", "max_strength", "final_strength", "sample_efficiency", "training_efficiency", "stability",
     "consistency",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rlkit.cli import explain
@@ -121,12 +121,13 @@ def _validate(arguments: Sequence[str]) -> None:
     parser.add_argument("--top", type=_positive, default=3, help="how many of the best trials (default: 3)")
     parser.add_argument("--seeds", type=_positive, default=10, help="fresh seeds, 2000 and up (default: 10)")
     given = parser.parse_args(arguments)
+    from rlkit.results.stats import interval_text
     from rlkit.search.workflow import validate
 
     for row in validate(given.sweep, top=given.top, seeds=given.seeds):
-        interval = f", 95 % interval {row.ci95[0]:.1f} to {row.ci95[1]:.1f}" if row.ci95 else ""
+        interval = interval_text(asdict(row))
         print(
-            f"trial {row.trial}: {row.mean:.1f} on {given.seeds} fresh seeds{interval}; "
+            f"trial {row.trial}: {row.mean:.1f} on {given.seeds} fresh seeds{', ' * bool(interval)}{interval}; "
             f"the search saw {row.searched:.1f}, optimism gap {row.gap:.1f}"
         )
 

@@ -16,6 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from rlkit.results.stats import interval_text, share_below_worst
+
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
     from rlkit.results.progress import Progress
@@ -149,16 +151,18 @@ def show_card(result: dict[str, Any], folder: Path, console: Console | None = No
     )
     score = "not scored: stopped before the end" if final["mean"] is None else f"{final['mean']:.1f}"
     if final["mean"] is not None:
-        interval = final["ci95"]
-        spread = f" ± {_number(final['std'])} over {'seeds' if len(seeds) > 1 else 'episodes'}"
-        score += spread + (
-            f", 95 % interval {interval[0]:.1f} to {interval[1]:.1f}, IQM {final['iqm']:.1f}" if interval else ""
-        )
-    rows = [("protocol", protocol)]
+        score += f" ± {_number(final['std'])} over {'seeds' if len(seeds) > 1 else 'episodes'}"
+        score += f", IQM {_number(final['iqm'])}" if final["ci95"] else ""
+    rows = [("interval", interval_text(final))] if final["ci95"] else []
+    rows.append(("protocol", protocol))
     if len(seeds) > 1:
-        rows.append(
-            ("per seed", ", ".join(f"{s}: {_number(r)}" for s, r in zip(seeds, final["per_seed"], strict=True)))
-        )
+        scores = dict(zip(seeds, final["per_seed"], strict=True))
+        rows.append(("per seed", ", ".join(f"{seed}: {_number(score)}" for seed, score in scores.items())))
+        known = {seed: score for seed, score in scores.items() if score is not None}
+        if len(known) > 1:
+            worst = min(known, key=lambda seed: known[seed])
+            share = f"{share_below_worst(len(known)):.0%} of further seeds may end below it"
+            rows.append(("worst", f"seed {worst}: {_number(known[worst])}; up to {share} (95 % confidence)"))
     training = result["train_return_100"]["mean"]
     rows.append(("training", f"return {_number(training)} over the last 100 episodes, with exploration"))
     took = f"{result['frames']:,} at {result['fps']:,.0f} a second; {_duration(result['wall_seconds'])} in all"

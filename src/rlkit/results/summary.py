@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 
 from rlkit.results.metrics import Curve, consistency, curve_metrics
-from rlkit.results.stats import bootstrap_ci95, iqm
+from rlkit.results.stats import KIND, iqm, student_interval
 from rlkit.runs.folder import SCHEMA, config_hash
 from rlkit.runs.provenance import git_state
 
@@ -53,6 +53,7 @@ def session_result(
             "std": math.nan if final is None else final.std,
             "iqm": math.nan if final is None else final.iqm,
             "ci95": None,
+            "ci95_kind": None,
             "per_seed": [mean],
             **_protocol(config),
         },
@@ -113,6 +114,7 @@ def trial_result(
         for name in first["metrics"]
         if name != "consistency"
     }
+    interval = student_interval(known)
     curves, baselines = [_curve(rows) for rows in evals], [_number(s["random_return"]) for s in sessions]
     return {
         **_head(config, status, first["env_id"], max(s["frames"] for s in sessions), [s["seeds"][0] for s in sessions]),
@@ -122,7 +124,8 @@ def trial_result(
             "mean": _mean(finals),
             "std": float(np.std(known, ddof=1)) if len(known) > 1 else math.nan,
             "iqm": iqm(known) if known else math.nan,
-            "ci95": bootstrap_ci95(known),
+            "ci95": interval,
+            "ci95_kind": None if interval is None else KIND,
             "per_seed": finals,
             **_protocol(config),
         },

@@ -15,6 +15,7 @@ from loguru import logger
 from rlkit.config.schema import compose, to_yaml
 from rlkit.config.search import VALIDATION_SEED, SearchConfig, TrialConfig
 from rlkit.errors import ConfigError, RlkitError, RunFolderError
+from rlkit.results.stats import interval_text
 from rlkit.runs.folder import RunFolder, read_json, write_json, write_text
 from rlkit.search import failures, identity
 from rlkit.search import study as record
@@ -69,6 +70,7 @@ class Validated:
     searched: float
     mean: float
     ci95: tuple[float, float] | None
+    ci95_kind: str | None
     per_seed: list[float]
 
     @property
@@ -110,7 +112,11 @@ def validate(path: str | Path, *, top: int, seeds: int) -> list[Validated]:
         final = found if isinstance(found, dict) else {}
         interval = tuple(final["ci95"]) if final.get("ci95") else None
         mean = measured(result, metric)
-        results.append(Validated(trial.number, trial.values[0], mean, interval, final.get("per_seed") or []))
+        results.append(
+            Validated(
+                trial.number, trial.values[0], mean, interval, final.get("ci95_kind"), final.get("per_seed") or []
+            )
+        )
     if not results:
         raise RunFolderError(f"{path}: none of the best {top} trials reaches the end on fresh seeds")
     high = direction == "maximize"
@@ -165,8 +171,8 @@ def adopt(path: str | Path, *, trial: int | None, conf: Path) -> Path:
     score = f"{number(best.values[0])} in the search"
     if chosen in validated:
         row = validated[chosen]
-        interval = f", 95 % interval {row['ci95'][0]:.1f} to {row['ci95'][1]:.1f}" if row["ci95"] else ""
-        score += f"; {row['mean']:.1f} over {len(row['per_seed'])} fresh seeds{interval}"
+        interval = interval_text(row)
+        score += f"; {row['mean']:.1f} over {len(row['per_seed'])} fresh seeds" + (f", {interval}" if interval else "")
     head = (
         "# @package _global_\n"
         f"# Source: trial {chosen} of the search {search.folder.path.name} "

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from rlkit.display.console import counted
+from rlkit.results.stats import interval_text
 from rlkit.sharing.publication import Publication
 from rlkit.sharing.safety import shown
 
@@ -43,8 +44,7 @@ Each run has its resolved configuration, versions, metrics, evaluations, and the
 
 {_table(["run", "algorithm", "environment", "seeds", "frames", "score", "status"], rows)}
 
-Scores are mean returns of the final policy on evaluation seeds disjoint from training; the interval is the 95 %
-bootstrap interval over seeds.
+Scores are mean returns of the final policy on evaluation seeds disjoint from training.
 
 ```bash
 rlkit list --repo {repo}
@@ -127,7 +127,7 @@ def score(summary: Mapping[str, Any]) -> str:
     if not _is_real(mean):
         return "not scored"
     if isinstance(interval, list) and len(interval) == 2 and all(map(_is_real, interval)):
-        return f"{mean:.1f}, 95 % interval {interval[0]:.1f} to {interval[1]:.1f}"
+        return f"{mean:.1f}, {interval_text(found)}"
     return f"{mean:.1f} ± {std:.1f} over episodes" if _is_real(std) else f"{mean:.1f}"
 
 

@@ -21,6 +21,9 @@ from rlkit.sharing.safety import check_name, fingerprint, is_known_kind
 MANIFEST = "publication.json"
 """At the top of each published run: its files with sizes and hashes, what was left out, and its summary."""
 
+SCORE = ("mean", "std", "ci95", "ci95_kind", "episodes", "deterministic", "eval_seeds")
+"""What of `final_return` a publication's summary has."""
+
 TEXT = (".yaml", ".json", ".jsonl", ".log", ".txt", ".md", ".csv", ".html", ".svg")
 
 
@@ -165,7 +168,7 @@ def _summary(folder: RunFolder, config: dict[str, Any], session: str | None) -> 
         "status": result.get("status") or run.get("status") or "unknown",
         "seeds": result.get("seeds") or list(range(first, first + seeds)),
         "frames": result.get("frames"),
-        "score": {key: final.get(key) for key in ("mean", "std", "ci95", "episodes", "deterministic", "eval_seeds")},
+        "score": {key: final.get(key) for key in SCORE},
         "git_sha": run.get("git_sha"),
         "command": _command(folder),
     }
