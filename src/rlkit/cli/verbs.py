@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -159,6 +160,42 @@ def _status(arguments: Sequence[str]) -> None:
     show(given.sweep)
 
 
+def _compare(arguments: Sequence[str]) -> None:
+    parser = _bare_parser("compare")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help=RUNS)
+    parser.add_argument("--by", metavar="KEY,...", help="runs that agree in these keys are one row (default: all keys)")
+    parser.add_argument(
+        "--threshold", type=float, metavar="RETURN", help="for frames and time to it (default: 90 %% of the best)"
+    )
+    form = parser.add_mutually_exclusive_group()
+    for name in ("json", "csv", "latex", "markdown"):
+        form.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=f"print {name.upper()}")
+    given = parser.parse_args(arguments)
+    from rlkit.evidence import compare
+    from rlkit.evidence.gather import gather
+    from rlkit.evidence.trials import trials_of
+
+    rows = compare.compare(trials_of(gather(given.runs), given.by.split(",") if given.by else ()), given.threshold)
+    if given.form is None:
+        print(compare.as_text(rows, shutil.get_terminal_size((80, 24)).columns))
+    else:
+        print(compare.FORMS[given.form](rows))
+
+
+def _power(arguments: Sequence[str]) -> None:
+    parser = _bare_parser("power")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help=RUNS)
+    parser.add_argument("--effect", default="5%", metavar="X|X%", help="the difference of means (default: 5%%)")
+    parser.add_argument("--power", type=_share, default=0.8, help="probability of seeing it (default: 0.8)")
+    given = parser.parse_args(arguments)
+    from rlkit.evidence.gather import gather
+    from rlkit.evidence.power import told
+    from rlkit.evidence.trials import trials_of
+
+    for trial in trials_of(gather(given.runs)):
+        print("\n".join(told(trial, given.effect, given.power)))
+
+
 def _share(text: str) -> float:
     value = float(text)
     if not 0 < value <= 1:
@@ -284,6 +321,7 @@ def _convert(arguments: Sequence[str]) -> None:
     print(show(conversions, given.out))
 
 
+RUNS = "a run, a folder with runs (a sweep, a search), a name below runs/, a quoted pattern, or hf://..."
 CONVERT = """Import SLM-Lab specs: each becomes conf/legacy/<file>/<spec>.yaml, which `rlkit +legacy=<file>/<spec>`
 runs, with a report of every key beside it."""
 
@@ -304,6 +342,8 @@ VERBS = {
     "adopt": Verb("adopt SWEEP [--trial N]", "make the best trial's values the tuned ones", _adopt),
     "status": Verb("status SWEEP", "how the jobs of a sweep or a search stand", _status),
     "retrain": Verb("retrain SWEEP --trial N [--seeds N]", "train a trial of a search once more", _retrain),
+    "compare": Verb("compare RUN... [--by KEY,...]", "scores with intervals side by side, and who is better", _compare),
+    "power": Verb("power RUN [--effect 5%]", "how many seeds a claim of a difference needs", _power),
     "push": Verb(
         "push RUN... [--repo USER/NAME]", "share runs, or one session's agent, on the Hugging Face Hub", _push
     ),
