@@ -1,5 +1,6 @@
 """Every file of conf/env, and environments of other kinds, train."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from tests.training.runs import session
 
 SHORT = ["frames=2000", "eval.episodes=2", "eval.periodic_episodes=1", "eval.every_frames=1000"]
 NAMES = sorted(path.stem for path in (conf_dir() / "env").glob("*.yaml"))
-ATARI = [name for name in NAMES if "atari" in (conf_dir() / "env" / f"{name}.yaml").read_text()]
+ATARI = [
+    n for n in NAMES if n == "atari" or re.search(r"\bgame: (?!null)", (conf_dir() / "env" / f"{n}.yaml").read_text())
+]
 OTHERS = ["Taxi-v3", "Blackjack-v1", "FrozenLake-v1", "MinAtar/Breakout-v1", "CliffWalking-v1"]
 
 
