@@ -1,6 +1,6 @@
 """How often 95 % intervals of the mean over seeds hold the true mean, by simulation: the table of docs/statistics.md.
 
-python scripts/coverage.py            # simulate and write the table: a minute
+python scripts/interval_coverage.py            # simulate and write the table: a minute
 """
 
 from __future__ import annotations
