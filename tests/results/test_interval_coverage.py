@@ -2,10 +2,10 @@
 
 import json
 
-import interval_coverage as script
 import numpy as np
 import pytest
 
+import interval_coverage as script
 from rlkit.results.stats import student_interval
 
 ROWS = json.loads(script.STORED.read_text())
