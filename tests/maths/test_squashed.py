@@ -6,7 +6,7 @@ from torch.distributions.transforms import TanhTransform
 
 from rlkit.config.off_policy import NoiseConfig
 from rlkit.maths.noise import Noise, pink
-from rlkit.maths.squashed import tanh_gaussian
+from rlkit.maths.squashed import tanh_gaussian, tanh_gaussians
 
 
 def test_actions_log_probabilities_and_the_way_back():
@@ -74,3 +74,20 @@ def test_a_level_of_noise_moves_from_what_it_is_given():
     np.testing.assert_allclose(drawn, 0.8 * level + fresh, rtol=1e-6)
     np.testing.assert_array_equal(drawn, after)
     np.testing.assert_allclose(noise(np.random.default_rng(0))[0], fresh)  # from 0
+
+
+def test_the_constant_half_has_the_same_values_and_no_gradient():
+    params, constant, noise = torch.randn(5, 4), torch.randn(3, 4), torch.randn(8, 2)
+    params.requires_grad_()
+    (action, log_prob), others = tanh_gaussians(params, constant, noise)
+    for mine, theirs in zip(
+        (*others, action, log_prob),
+        (*tanh_gaussian(constant, noise[5:]), *tanh_gaussian(params, noise[:5])),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs)
+    assert not any(x.requires_grad for x in others)
+    (one,) = torch.autograd.grad((action.sum() + log_prob.square().sum()), params)
+    action, log_prob = tanh_gaussian(params, noise[:5])
+    (two,) = torch.autograd.grad((action.sum() + log_prob.square().sum()), params)
+    torch.testing.assert_close(one, two)

@@ -13,7 +13,6 @@ from rlkit.algos.sac import SAC
 from rlkit.algos.sac_discrete import DiscreteSAC
 from rlkit.maths.losses import soft_actor_loss, soft_policy_loss
 from rlkit.maths.q_learning import critics_loss
-from rlkit.maths.squashed import tanh_gaussian
 from rlkit.types import Batch, Update
 
 
@@ -25,19 +24,17 @@ class CrossQ(SAC):
     def update(self, batch: Batch) -> Update:
         """One step of the critics on the joint batch (section 4); when due, of the policy and the temperature."""
         self.updates += 1
-        due, alpha, rows = self.policy_due(), self.temperature.alpha, len(batch)
-        noise = self.normal(2 * rows if due else rows, self.dims)
-        params, next_params = self.actor_outputs(batch, due)
+        alpha, rows = self.temperature.alpha, len(batch)
+        sampled, (next_action, next_log_prob) = self.actions(batch, self.policy_due())
 
-        next_action, next_log_prob = tanh_gaussian(next_params, noise[-rows:])
         joint = torch.cat([batch.obs, batch.next_obs]), torch.cat([batch.action, next_action])
         q, next_q = self.critics(*joint).split_with_sizes([rows, rows], 1)
         target = batch.reward + batch.discount * (self.join(next_q.detach()) - alpha * next_log_prob)
         critic_loss = critics_loss(q, target, batch.weight)
         self.optims["critic"].step(critic_loss)
 
-        if params is not None:
-            action, log_prob = tanh_gaussian(params, noise[:rows])
+        if sampled is not None:
+            action, log_prob = sampled
             q = self.critics(batch.obs, action, frozen=True)
             self.optims["actor"].step(soft_actor_loss(q, log_prob, alpha, twin=self.cfg.twin))
             self.entropy = -log_prob.detach()

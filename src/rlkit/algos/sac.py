@@ -30,7 +30,7 @@ from rlkit.maths.exploration import uniform
 from rlkit.maths.losses import soft_actor_loss
 from rlkit.maths.noise import Noise
 from rlkit.maths.q_learning import critics_loss
-from rlkit.maths.squashed import LOG_STD, tanh_gaussian
+from rlkit.maths.squashed import LOG_STD, Sampled, tanh_gaussian, tanh_gaussians
 from rlkit.nets.build import Output
 from rlkit.types import Action, Batch, State, Update
 
@@ -84,24 +84,34 @@ class SAC(SoftActorCritic):
     def update(self, batch: Batch) -> Update:
         """One step of the critics (eq. 5); when due, of the policy (eq. 7) and the temperature (eq. 18)."""
         self.updates += 1
-        due, alpha, rows = self.policy_due(), self.temperature.alpha, len(batch)
-        noise = self.normal(2 * rows if due else rows, self.dims)
-        params, next_params = self.actor_outputs(batch, due)
+        alpha = self.temperature.alpha
+        sampled, (next_action, next_log_prob) = self.actions(batch, self.policy_due())
 
-        next_action, next_log_prob = tanh_gaussian(next_params, noise[-rows:])
         next_q = self.join(self.target_critics.predict(batch.next_obs, next_action))
         target = batch.reward + batch.discount * (next_q - alpha * next_log_prob)
         critic_loss = critics_loss(self.critics(batch.obs, batch.action), target, batch.weight)
         self.optims["critic"].step(critic_loss)
 
-        if params is not None:
-            action, log_prob = tanh_gaussian(params, noise[:rows])
+        if sampled is not None:
+            action, log_prob = sampled
             q = self.critics(batch.obs, action, frozen=True)
             self.optims["actor"].step(soft_actor_loss(q, log_prob, alpha, twin=self.cfg.twin))
             self.entropy = -log_prob.detach()
             self.temperature.step(self.entropy)
         self.update_targets(self.updates)
         return self.report(critic_loss, target)
+
+    def actions(self, batch: Batch, due: bool) -> tuple[Sampled | None, Sampled]:
+        """Actions of the policy at the states, differentiable, and at their successors, constant.
+
+        The former are needed, and sampled, only where the policy's update is due.
+        """
+        rows = len(batch)
+        noise = self.normal(2 * rows if due else rows, self.dims)
+        params, next_params = self.actor_outputs(batch, due)
+        if params is None:
+            return None, tanh_gaussian(next_params, noise)
+        return tanh_gaussians(params, next_params, noise)
 
     def state_dict(self) -> State:
         """That of `SoftActorCritic`, and the noise."""

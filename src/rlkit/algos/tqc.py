@@ -13,7 +13,6 @@ import torch
 from rlkit.algos.critics import critics
 from rlkit.algos.sac import SAC
 from rlkit.maths.q_learning import tqc_loss
-from rlkit.maths.squashed import tanh_gaussian
 from rlkit.types import Batch, Update
 
 if TYPE_CHECKING:
@@ -34,19 +33,17 @@ class TQC(SAC):
     def update(self, batch: Batch) -> Update:
         """One step of the critics (eq. 14), the policy (eq. 15) and the temperature."""
         self.updates += 1
-        cfg, due, alpha, rows = self.cfg, self.policy_due(), self.temperature.alpha, len(batch)
-        noise = self.normal(2 * rows if due else rows, self.dims)
-        params, next_params = self.actor_outputs(batch, due)
+        cfg, alpha = self.cfg, self.temperature.alpha
+        sampled, (next_action, next_log_prob) = self.actions(batch, self.policy_due())
 
-        next_action, next_log_prob = tanh_gaussian(next_params, noise[-rows:])
         pooled = torch.cat(self.target_critics.predict(batch.next_obs, next_action).unbind(0), -1).sort(-1).values
         kept = pooled[:, : pooled.shape[1] - int(cfg.drop) * int(cfg.critics)]
         target = batch.reward[:, None] + batch.discount[:, None] * (kept - alpha * next_log_prob[:, None])
         critic_loss = tqc_loss(self.critics(batch.obs, batch.action), target, batch.weight)
         self.optims["critic"].step(critic_loss)
 
-        if params is not None:
-            action, log_prob = tanh_gaussian(params, noise[:rows])
+        if sampled is not None:
+            action, log_prob = sampled
             q = self.critics(batch.obs, action, frozen=True).mean((0, 2))
             self.optims["actor"].step((alpha * log_prob - q).mean())
             self.entropy = -log_prob.detach()
