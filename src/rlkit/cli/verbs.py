@@ -182,6 +182,21 @@ def _compare(arguments: Sequence[str]) -> None:
         print(compare.FORMS[given.form](rows))
 
 
+def _report(arguments: Sequence[str]) -> None:
+    parser = _bare_parser("report")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help=RUNS)
+    parser.add_argument("--out", type=Path, default=Path("report"), metavar="FOLDER", help="default: report")
+    parser.add_argument("--by", metavar="KEY,...", help="runs that agree in these keys are one trial")
+    parser.add_argument("--threshold", type=float, metavar="RETURN", help="for frames and time to it")
+    given = parser.parse_args(arguments)
+    from rlkit.evidence import report
+    from rlkit.evidence.gather import gather
+    from rlkit.evidence.trials import trials_of
+
+    trials = trials_of(gather(given.runs), given.by.split(",") if given.by else ())
+    print("\n".join(report.told(report.write(trials, given.out, given.threshold))))
+
+
 def _power(arguments: Sequence[str]) -> None:
     parser = _bare_parser("power")
     parser.add_argument("runs", nargs="+", metavar="RUN", help=RUNS)
@@ -343,6 +358,7 @@ VERBS = {
     "status": Verb("status SWEEP", "how the jobs of a sweep or a search stand", _status),
     "retrain": Verb("retrain SWEEP --trial N [--seeds N]", "train a trial of a search once more", _retrain),
     "compare": Verb("compare RUN... [--by KEY,...]", "scores with intervals side by side, and who is better", _compare),
+    "report": Verb("report RUN... [--out FOLDER]", "a page with tables, curves and every seed", _report),
     "power": Verb("power RUN [--effect 5%]", "how many seeds a claim of a difference needs", _power),
     "push": Verb(
         "push RUN... [--repo USER/NAME]", "share runs, or one session's agent, on the Hugging Face Hub", _push

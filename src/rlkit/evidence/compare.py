@@ -259,9 +259,14 @@ def as_markdown(rows: Sequence[Row]) -> str:
     heads, lines = _cells(rows)
     table = [heads, ["---"] * len(heads), *lines]
     return "\n".join(
-        ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in table]
-        + ["", *(f"- {note}" for note in notes(rows))]
+        ["| " + " | ".join(cell(text) for text in line) + " |" for line in table]
+        + ["", *(f"- {cell(note)}" for note in notes(rows))]
     )
+
+
+def cell(text: str) -> str:
+    """A text as a cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
 LATEX = {
