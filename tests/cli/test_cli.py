@@ -176,11 +176,19 @@ def test_a_run_whose_reader_goes_away_saves_and_says_so(number: int, reader: str
         f"exec {shlex.join([*RLKIT, *tiny, 'frames=10_000_000', 'log.console_seconds=0.1'])} > >({reader} > /dev/null)"
     )
     process = subprocess.Popen(
-        ["bash", "-c", command], stderr=subprocess.PIPE, text=True, start_new_session=True, stdin=subprocess.DEVNULL
+        ["bash", "-c", command],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests may run under nohup
     )
-    wait_for("*/*/session_0/checkpoints/[1-9]*")
-    os.killpg(process.pid, number)
-    _, stderr = process.communicate(timeout=60)
+    try:
+        wait_for("*/*/session_0/checkpoints/[1-9]*")
+        os.killpg(process.pid, number)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     run = only_run("ppo_cartpole_v1")
     assert f"rlkit resume {run.relative_to(Path.cwd())}" in stderr
