@@ -24,9 +24,9 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 """Okabe and Ito's palette, which the colour-blind can tell apart, with two others for black and yellow."""
 DASHES = ("-", "--", ":", "-.")
 INK = "#1f2328"
-"""Of text and axes; a page makes it the colour of its own text."""
+"""The colour of text and axes; a page replaces it by its text colour."""
 FEW = 10
-"""Seeds up to which each has a thin line of its own."""
+"""Up to this many seeds are also drawn as thin lines, one each."""
 SIZE = (6.4, 3.6)
 """Inches, for 600 pixels and up."""
 
