@@ -191,10 +191,9 @@ def _markdown(rows: Sequence[compare.Row], trials: Sequence[Trial], plots: Seque
     parts.append(compare.as_markdown(rows))
     for env, found in plots:
         parts.append(f"## {compare.cell(env)}")
-        parts += [
-            f"![{compare.cell(plot.title)}]({PLOTS}/{plot.name}.png)\n\n{compare.cell(plot.title)} ([numbers]({PLOTS}/{plot.name}.csv))"
-            for plot in found
-        ]
+        for plot in found:
+            title, path = compare.cell(plot.title), f"{PLOTS}/{plot.name}"
+            parts.append(f"![{title}]({path}.png)\n\n{title} ([numbers]({path}.csv))")
     for title, remark, (heads, lines) in _sections(rows, trials):
         parts.append(f"## {title}")
         parts += [remark] if remark else []
