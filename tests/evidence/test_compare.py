@@ -65,7 +65,7 @@ def test_seeds_of_several_runs_are_one_trial_and_a_repeated_one_counts_once(tmp_
     text = as_text(compare([trial]), 80)
     assert "3/4" in text
     assert "seed 3 unfinished" in text
-    assert "1 older runs of the same seeds are left out" in text
+    assert "a newer one has their seed: 1" in text.replace("\n  ", " ")
 
 
 def test_a_seed_that_fails_again_does_not_hide_its_score(tmp_path: Path):

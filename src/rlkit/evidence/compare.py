@@ -205,7 +205,9 @@ def notes(rows: Sequence[Row]) -> list[str]:
         if missing:
             told.append(f"not scored, {row.trial.title}: {', '.join(missing)}")
         if row.trial.repeated:
-            told.append(f"{row.trial.title}: {row.trial.repeated} older runs of the same seeds are left out")
+            told.append(
+                f"{row.trial.title}: sessions left out because a newer one has their seed: {row.trial.repeated}"
+            )
     return told
 
 
@@ -310,7 +312,7 @@ def _cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
 def as_text(rows: Sequence[Row], width: int) -> str:
     """The table for a terminal. Where it is too wide, columns that can be asked for otherwise are left out."""
     heads, lines = _cells(rows)
-    for dropped in ("", "IQM", "best - this", "time to", "worst", "fps"):
+    for dropped in ("", "IQM", "best - this", "time to", "fps", "worst"):
         if dropped in heads:
             at = heads.index(dropped)
             heads, lines = heads[:at] + heads[at + 1 :], [cells[:at] + cells[at + 1 :] for cells in lines]
