@@ -90,7 +90,7 @@ def test_the_help_fits_eighty_columns():
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("rlkit re", ["resume", "retrain"]),
+        ("rlkit re", ["resume", "retrain", "report"]),
         ("rlkit pu", ["push", "pull"]),
         ("rlkit resume runs/", []),
         ("rlkit evaluate ", []),
