@@ -159,3 +159,26 @@ def test_the_commands(root: Path, capsys: pytest.CaptureFixture[str]):
     for words in (["power", str(root / "b"), "--effect", "-3"], ["power", str(root / "b"), "--effect", "0%"]):
         with pytest.raises(ConfigError, match="accepted: a number above 0"):
             dispatch(words)
+
+
+def test_environments_are_never_pooled(tmp_path: Path):
+    """Environments of `env=gym` have one name, and different ids."""
+    for env_id in ("A-v0", "B-v0"):
+        write_run(tmp_path / env_id, {0: 1.0, 1: 2.0}, env="gym", env_id=env_id)
+    for by in (["env"], ["algo"], ["algo", "env"]):
+        rows = compare(trials_of(gather([tmp_path]), by=by))
+        assert [(row.trial.label["env"], len(row.trial.scores)) for row in rows] == [("A-v0", 2), ("B-v0", 2)]
+
+
+def test_numbers_that_no_float_holds_are_none(tmp_path: Path):
+    run = write_run(tmp_path / "1", {0: 1.0}, curve=[(100, 1.0)])
+    result = run / "session_0" / "result.json"
+    result.write_text(result.read_text().replace('"fps": 1000.0', f'"fps": {10**400}'))
+    huge = {"updates": 1, "mean": 10**400, "returns": [], "train_seconds": 1.0}
+    for name in ("eval.jsonl", "timing.jsonl"):
+        with (run / "session_0" / name).open("a") as file:
+            file.write(
+                json.dumps({"frames": 200, **huge}) + "\n" + json.dumps({**huge, "frames": 10**400, "mean": 1.0})
+            )
+    (session,) = read_run(run).sessions
+    assert (list(session.frames), len(session.timing), math.isnan(session.fps)) == ([100], 2, True)

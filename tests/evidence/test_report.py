@@ -1,4 +1,5 @@
 import csv
+import json
 import math
 import re
 from html.parser import HTMLParser
@@ -128,3 +129,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     (tmp_path / "file").write_text("")
     with pytest.raises(RunFolderError, match="file"):
         dispatch(["report", "a run", "--out", "file"])
+
+
+def test_a_secret_of_an_old_run_does_not_reach_the_page(tmp_path: Path):
+    token = "hf_" + "aB3dE5gH7jK9mN1pQ3sT5vX7zB9dF1hJ3l"
+    run = write_run(tmp_path / "1", {0: 1.0})
+    (run / "run.json").write_text(json.dumps({"command": f"rlkit env.kwargs.key={token}"}))
+    write(trials_of(gather([tmp_path])), tmp_path / "out")
+    assert [path for path in (tmp_path / "out").rglob("*.*") if token.encode() in path.read_bytes()] == []

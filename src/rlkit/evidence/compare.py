@@ -246,19 +246,19 @@ def as_csv(rows: Sequence[Row]) -> str:
     keys = list(dict.fromkeys(key for row in table for key in row))
     writer.writerow(keys)
     for row in table:
-        writer.writerow([_cell(row.get(key)) for key in keys])
+        writer.writerow([_csv_cell(row.get(key)) for key in keys])
     return out.getvalue().rstrip("\n")
 
 
-def _cell(value: Any) -> str:
+def _csv_cell(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return " ".join(_cell(item) for item in value)
+        return " ".join(_csv_cell(item) for item in value)
     return "" if value is None or (isinstance(value, float) and not math.isfinite(value)) else str(value)
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
     """The table for a page, with its notes."""
-    heads, lines = _cells(rows)
+    heads, lines = cells(rows)
     table = [heads, ["---"] * len(heads), *lines]
     return "\n".join(
         ["| " + " | ".join(cell(text) for text in line) + " |" for line in table]
@@ -281,11 +281,11 @@ LATEX = {
 
 def as_latex(rows: Sequence[Row]) -> str:
     """The table for a paper, with the rules of booktabs."""
-    heads, lines = _cells(rows)
+    heads, lines = cells(rows)
     labels = len({key for row in rows for key in row.trial.label})
 
-    def line(cells: Sequence[str]) -> str:
-        return " & ".join("".join(LATEX.get(sign, sign) for sign in cell) for cell in cells) + r" \\"
+    def line(texts: Sequence[str]) -> str:
+        return " & ".join("".join(LATEX.get(sign, sign) for sign in text) for text in texts) + r" \\"
 
     return "\n".join(
         [
@@ -293,7 +293,7 @@ def as_latex(rows: Sequence[Row]) -> str:
             r"\toprule",
             line(heads),
             r"\midrule",
-            *(line(cells) for cells in lines),
+            *(line(texts) for texts in lines),
             r"\bottomrule",
             r"\end{tabular}",
             *(f"% {part}" for note in notes(rows) for part in note.splitlines()),
@@ -304,14 +304,15 @@ def as_latex(rows: Sequence[Row]) -> str:
 FORMS = {"json": as_json, "csv": as_csv, "latex": as_latex, "markdown": as_markdown}
 
 
-def _cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """The heads of the table, and the cells of each line."""
     shown = columns(rows)
     return [head for head, _ in shown], [[text(row) for _, text in shown] for row in rows]
 
 
 def as_text(rows: Sequence[Row], width: int) -> str:
     """The table for a terminal. Where it is too wide, columns that can be asked for otherwise are left out."""
-    heads, lines = _cells(rows)
+    heads, lines = cells(rows)
     for dropped in ("", "IQM", "best - this", "time to", "fps", "worst"):
         if dropped in heads:
             at = heads.index(dropped)

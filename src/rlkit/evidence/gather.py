@@ -18,6 +18,9 @@ from rlkit.runs.folder import RunFolder, runs_root
 from rlkit.runs.lines import read_evals, read_rows
 from rlkit.sharing.hub import local
 
+LARGEST = 2**53
+"""Counts from here on are not rlkit's, and have no exact value as a float."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -134,7 +137,8 @@ def _session_names(folder: Path) -> list[str]:
 
 def _session(path: Path) -> Session:
     result = _read(path / "result.json")
-    rows = [row for row in read_evals(path / "eval.jsonl") if math.isfinite(row["mean"])]
+    evals = read_evals(path / "eval.jsonl")
+    rows = [r for r in evals if math.isfinite(_number(r["mean"])) and max(r["frames"], r["updates"]) < LARGEST]
     timing = [(int(row["frames"]), _number(row.get("train_seconds"))) for row in read_rows(path / "timing.jsonl")]
     final = result.get("final_return")
     split = result.get("time_split")
@@ -150,7 +154,7 @@ def _session(path: Path) -> Session:
         frames=[row["frames"] for row in rows],
         updates=[row["updates"] for row in rows],
         returns=[float(row["mean"]) for row in rows],
-        timing=[(frames, seconds) for frames, seconds in timing if math.isfinite(seconds)],
+        timing=[(frames, seconds) for frames, seconds in timing if math.isfinite(seconds) and frames < LARGEST],
     )
 
 
@@ -159,7 +163,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of hundreds of figures, which JSON allows
+        return math.nan
 
 
 def flat(config: Any, above: str = "") -> dict[str, Any]:

@@ -7,8 +7,6 @@ import csv
 import html
 import io
 import math
-import os
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,8 +15,9 @@ from typing import TYPE_CHECKING
 from rlkit.evidence import compare
 from rlkit.evidence.plots import Plot, plots_of
 from rlkit.evidence.trials import Trial, differences
+from rlkit.redaction import redact
 from rlkit.results.metrics import Curve, consistency, curve_metrics
-from rlkit.runs.writing import writing
+from rlkit.runs.writing import write_bytes, write_text, writing
 
 if TYPE_CHECKING:
     from rlkit.evidence.gather import Run, Session
@@ -59,26 +58,14 @@ def write(trials: Sequence[Trial], out: Path, threshold: float | None = None) ->
     plots = list(plots_of(ordered))
     with writing(out):
         (out / PLOTS).mkdir(parents=True, exist_ok=True)
-        for _, found in plots:
-            for plot in found:
-                _replace(out / PLOTS / f"{plot.name}.png", plot.png())
-                _replace(out / PLOTS / f"{plot.name}.csv", _csv(plot).encode())
-        _replace(out / MARKDOWN, _markdown(rows, ordered, plots).encode(errors="backslashreplace"))
-        _replace(out / PAGE, _page(rows, ordered, plots).encode(errors="backslashreplace"))
+    for _, found in plots:
+        for plot in found:
+            write_bytes(out / PLOTS / f"{plot.name}.png", plot.png())
+            write_text(out / PLOTS / f"{plot.name}.csv", _csv(plot))
+    write_text(out / MARKDOWN, _markdown(rows, ordered, plots))
+    # Secrets are hidden text by text: in the data of a film something may look like one.
+    write_bytes(out / PAGE, _page(rows, ordered, plots).encode(errors="backslashreplace"))
     return out / PAGE
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _csv(plot: Plot) -> str:
@@ -90,11 +77,6 @@ def _csv(plot: Plot) -> str:
 
 
 # What it says
-
-
-def _scores(rows: Sequence[compare.Row]) -> Table:
-    shown = compare.columns(rows)
-    return [head for head, _ in shown], [[text(row) for _, text in shown] for row in rows]
 
 
 def _differences(trials: Sequence[Trial]) -> Table:
@@ -219,18 +201,18 @@ td { font-variant-numeric: tabular-nums; } tr:hover td { background: var(--soft)
 
 
 def _page(rows: Sequence[compare.Row], trials: Sequence[Trial], plots: Sequence[tuple[str, Sequence[Plot]]]) -> str:
-    title = html.escape(_title(trials))
+    title = _text(_title(trials))
     body = [f"<h1>{title}</h1>", f"<p>Written by rlkit report on {time.strftime('%Y-%m-%d')}.</p>"]
-    body += ["<h2>Scores</h2>", _html_table(_scores(rows))]
-    body.append("<ul>" + "".join(f"<li>{html.escape(note)}</li>" for note in compare.notes(rows)) + "</ul>")
+    body += ["<h2>Scores</h2>", _html_table(compare.cells(rows))]
+    body.append("<ul>" + "".join(f"<li>{_text(note)}</li>" for note in compare.notes(rows)) + "</ul>")
     for env, found in plots:
-        body.append(f"<h2>{html.escape(env)}</h2><div class='plots'>")
-        body += [f"<figure><figcaption>{html.escape(plot.title)}</figcaption>{plot.svg()}</figure>" for plot in found]
+        body.append(f"<h2>{_text(env)}</h2><div class='plots'>")
+        body += [f"<figure><figcaption>{_text(plot.title)}</figcaption>{plot.svg()}</figure>" for plot in found]
         body.append("</div>")
     if films := list(_films(trials)):
         body += ["<h2>Videos</h2><div class='plots'>", *films, "</div>"]
     for name, remark, table in _sections(rows, trials):
-        body += [f"<h2>{html.escape(name)}</h2>", f"<p>{html.escape(remark)}</p>" * bool(remark), _html_table(table)]
+        body += [f"<h2>{_text(name)}</h2>", f"<p>{_text(remark)}</p>" * bool(remark), _html_table(table)]
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
@@ -240,10 +222,15 @@ def _page(rows: Sequence[compare.Row], trials: Sequence[Trial], plots: Sequence[
     )
 
 
+def _text(text: str) -> str:
+    """A text as a page shows it, without secrets."""
+    return html.escape(redact(text))
+
+
 def _html_table(table: Table) -> str:
     heads, lines = table
-    head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in line) + "</tr>" for line in lines)
+    head = "".join(f"<th>{_text(text)}</th>" for text in heads)
+    body = "".join("<tr>" + "".join(f"<td>{_text(text)}</td>" for text in line) + "</tr>" for line in lines)
     return f"<div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
@@ -253,9 +240,9 @@ def _films(trials: Sequence[Trial]) -> Iterator[str]:
         found = [film for session in trial.sessions if (film := _last_film(session)) is not None]
         if not found:
             continue
-        caption = html.escape(f"{trial.title}: {found[0].parent.parent.name}, {found[0].name}")
+        caption = _text(f"{trial.title}: {found[0].parent.parent.name}, {found[0].name}")
         if found[0].stat().st_size > MAX_VIDEO_BYTES:
-            yield f"<p>{caption}: {html.escape(str(found[0]))}</p>"
+            yield f"<p>{caption}: {_text(str(found[0]))}</p>"
             continue
         data = base64.b64encode(found[0].read_bytes()).decode()
         yield (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,11 +46,13 @@ class Trial:
 
 
 def trials_of(runs: Sequence[Run], by: Sequence[str] = ()) -> list[Trial]:
-    """Group runs into trials: those that differ only in seeds, names and machine; with `by`, by these keys alone.
+    """Group runs into trials: those that differ only in seeds, names and threads; with `by`, by these keys.
+
+    Runs of different environments are never one trial: their scores have no common scale.
 
     Args:
         runs: see `gather`.
-        by: keys such as `algo`, `env` or `algo.gamma`; runs that agree in them are one trial.
+        by: keys such as `algo`, `env` or `algo.gamma`; runs of an environment that agree in them are one trial.
 
     Raises:
         ConfigError: no run has a key of `by`.
@@ -59,9 +61,10 @@ def trials_of(runs: Sequence[Run], by: Sequence[str] = ()) -> list[Trial]:
     groups: dict[tuple[str, ...], list[Run]] = {}
     everything = sorted({key for run in runs for key in run.config if _tells(key)})
     for run in runs:
-        groups.setdefault(tuple(_value(run, key) for key in (keys or everything)), []).append(run)
+        groups.setdefault((env_of(run), *(_value(run, key) for key in (keys or everything))), []).append(run)
     members = list(groups.values())
     named = dict(zip(by, keys, strict=True)) if by else {key: key for key in _differing(members, everything)}
+    named.pop("env", None)  # it leads every label
     return [_trial(group, {short: _value(group[0], key) for short, key in named.items()}) for group in members]
 
 
@@ -75,14 +78,9 @@ def _trial(runs: Sequence[Run], told: Mapping[str, str]) -> Trial:
             known = newest.get((session.seed, identity))
             if known is None or math.isfinite(session.score) or not math.isfinite(known.score):
                 newest[session.seed, identity] = session
-    label = {"algo": _common(_value(run, "algo.name") for run in runs), "env": _common(map(env_of, runs)), **told}
+    algos = {_value(run, "algo.name") for run in runs}
+    label = {"algo": algos.pop() if len(algos) == 1 else "several", "env": env_of(runs[0]), **told}
     return Trial(label, runs, [newest[key] for key in sorted(newest)], sessions - len(newest))
-
-
-def _common(values: Iterable[str]) -> str:
-    """The value, or `several`."""
-    found = set(values)
-    return found.pop() if len(found) == 1 else "several"
 
 
 def env_of(run: Run) -> str:

@@ -61,11 +61,16 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def write_text(path: Path, text: str, *, elsewhere: str | None = None) -> None:
-    """Write a file whole or not at all: beside it first, then in its place. Secrets in it are hidden.
+    """Write a text as `write_bytes` does. Secrets in it are hidden."""
+    write_bytes(path, redact(text).encode("utf-8", "backslashreplace"), elsewhere=elsewhere)
+
+
+def write_bytes(path: Path, data: bytes, *, elsewhere: str | None = None) -> None:
+    """Write a file whole or not at all: beside it first, then in its place.
 
     Args:
         path: the file.
-        text: all of it.
+        data: all of it.
         elsewhere: what to give to write into another place, for the error.
 
     Raises:
@@ -75,8 +80,8 @@ def write_text(path: Path, text: str, *, elsewhere: str | None = None) -> None:
     with writing(path, elsewhere=elsewhere):
         try:
             beside.unlink(missing_ok=True)  # nothing is written through a link that somebody has put there
-            with beside.open("w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(redact(text))
+            with beside.open("wb") as file:
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
