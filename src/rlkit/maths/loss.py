@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
+from torch.autograd.function import BackwardCFunction
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,20 +57,47 @@ class ClosedLoss(Loss):
         self.gradient = gradient
 
     def backward(self) -> None:
-        """See `Loss`.
-
-        Where the outputs are all those of one network the engine of autograd is not needed, whose start costs as much
-        as the backward pass of a small network.
-        """
+        """See `Loss`."""
         with torch.no_grad():
             gradients = self.gradient(*self.args, **self.kwargs)
-        outputs = self.args[: len(gradients)]
-        node = outputs[0].grad_fn
-        together = all(out.grad_fn is node and out.output_nr == i for i, out in enumerate(outputs))
-        if together and getattr(node, "count", None) == len(outputs):
-            node.pull(gradients)
-        else:
-            torch.autograd.backward(outputs, gradients)
+            propagate(self.args[: len(gradients)], gradients)
+
+
+def propagate(outputs: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+    """Propagate gradients at outputs back into the parameters, as `torch.autograd.backward` does.
+
+    Where the graph has only nodes written in Python, as passes of networks and samples of a policy are, the nodes are
+    called here: to start the engine of autograd costs as much as the backward pass of a small network. Hooks of tensors
+    are not called then. A node is given None for an output without a gradient, and nothing for the last ones.
+    """
+    held: dict[Any, dict[int, Tensor]] = {}  # node -> gradients at its outputs, by their number
+    for out, d in zip(outputs, gradients, strict=True):
+        held.setdefault(out.grad_fn, {})[out.output_nr] = d
+    if not all(map(_in_python, held)):
+        torch.autograd.backward(list(outputs), list(gradients))
+        return
+    while held:
+        # Whatever uses a node's outputs was made after it.
+        node = max(held, key=lambda node: node._sequence_nr()) if len(held) > 1 else next(iter(held))
+        at = held.pop(node)
+        parts = node.apply(*[at.get(number) for number in range(max(at) + 1)])
+        needed = itertools.compress(parts, node.needs_input_grad)
+        for d, (parent, number) in zip(needed, _parents(node), strict=True):
+            if d is not None:
+                sums = held.setdefault(parent, {})
+                sums[number] = sums[number] + d if number in sums else d
+
+
+def _in_python(node: Any) -> bool:
+    """Whether a node and all that it depends on are written in Python; empty leaves, which get no gradient, aside."""
+    if not isinstance(node, BackwardCFunction):
+        leaf = getattr(node, "variable", None)
+        return leaf is not None and not len(leaf)
+    return all(_in_python(parent) for parent, _ in _parents(node))
+
+
+def _parents(node: Any) -> list[tuple[Any, int]]:
+    return [parent for parent in node.next_functions if parent[0] is not None]
 
 
 def by_autograd(function: Callable[..., Value]) -> Callable[..., Loss]:

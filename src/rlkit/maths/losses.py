@@ -186,7 +186,7 @@ def soft_actor_gradient(
     """The gradient of `soft_actor_loss` by `q` and `log_prob`."""
     each = -1 / len(log_prob)
     if twin == "min":
-        d_q = torch.zeros_like(q).scatter_(0, q.argmin(0, keepdim=True), each)
+        d_q = torch.zeros_like(q).scatter_(0, q.min(0, keepdim=True).indices, each)  # `argmin` is eight times slower
     else:
         d_q = torch.full_like(q, each / len(q))
     return d_q, (alpha * -each).expand(len(log_prob))

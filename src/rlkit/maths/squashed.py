@@ -61,6 +61,7 @@ class _TanhGaussian(torch.autograd.Function):
         each = torch.add(log_std, noise.square(), alpha=0.5).sub_(slope, alpha=2)
         log_prob = -noise.shape[-1] * (0.5 * math.log(2 * math.pi) + 2 * math.log(2)) - each.sum(-1)
         inside = raw == log_std
+        ctx.set_materialize_grads(False)
         if constant is None:
             ctx.save_for_backward(action, away, inside)
             return action, log_prob
@@ -71,8 +72,11 @@ class _TanhGaussian(torch.autograd.Function):
         return learnt, log_prob[:rows], *others
 
     @staticmethod
-    def backward(ctx: Any, d_action: Tensor, d_log_prob: Tensor, *_: Tensor) -> tuple[Tensor, None, None]:
+    def backward(
+        ctx: Any, d_action: Tensor | None, d_log_prob: Tensor | None = None, *_: None
+    ) -> tuple[Tensor, None, None]:
         action, away, inside = ctx.saved_tensors
-        d_log_prob = d_log_prob.unsqueeze(-1)
+        d_action = torch.zeros_like(action) if d_action is None else d_action
+        d_log_prob = (d_action.new_zeros(len(action)) if d_log_prob is None else d_log_prob).unsqueeze(-1)
         d_u = torch.ops.aten.tanh_backward(d_action, action) + action * (2 * d_log_prob)
         return torch.cat([d_u, (d_u * away - d_log_prob) * inside], -1), None, None

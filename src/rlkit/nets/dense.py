@@ -49,6 +49,7 @@ class Scratch:
         self.outs = [kernels.view(like.new_zeros(len(outputs), rows, w)) for w in widths]
         self.d_outs = [kernels.view(like.new_zeros(len(outputs), rows, w)) for w in widths]
         self.out_of = [kernels.tensor(self.outs[-1][k, :, :o]) for k, o in enumerate(outputs)]
+        self.d_block = kernels.tensor(self.d_outs[-1])
         self.d_out_of = [kernels.tensor(self.d_outs[-1][k, :, :o]) for k, o in enumerate(outputs)]
         self.tapes = 0
 
@@ -136,12 +137,16 @@ class Dense(Net):
                 activate(out)
             h = out
 
-        def back(d_outs: Sequence[Tensor], params: bool = True, inputs: bool = False) -> Tensor | None:
+        def back(d_outs: Tensor | Sequence[Tensor], params: bool = True, inputs: bool = False) -> Tensor | None:
             if scratch.tapes != ticket:
                 raise RuntimeError("this tape is spent: another forward of the same batch size has overwritten it")
             part = None if len(d_outs[0]) == rows else slice(len(d_outs[0]))
-            for mine, d in zip(scratch.d_out_of, d_outs, strict=True):
-                (mine if part is None else mine[part]).copy_(d)
+            if isinstance(d_outs, torch.Tensor):
+                block = scratch.d_block if part is None else scratch.d_block[:, part]
+                block.copy_(d_outs)
+            else:
+                for mine, d in zip(scratch.d_out_of, d_outs, strict=True):
+                    (mine if part is None else mine[part]).copy_(d)
             return self._pull(first, scratch, part, params, inputs)
 
         return scratch.out_of, back
@@ -166,7 +171,13 @@ class Dense(Net):
                 back_activate(d, h)
         if params:
             self.slot.fresh = False
-        return kernels.tensor(kernels.back_input(d, layers.weight[0]).sum(0)) if inputs else None
+        if not inputs:
+            return None
+        total, *others = kernels.back_input(d, layers.weight[0])
+        for one in others:
+            total = total + one
+        gradient: Tensor = kernels.tensor(total)
+        return gradient
 
     def infer(self, x: Array, k: int) -> Floats:
         """See `Net.infer`: on the memory of the weights, without a copy on the CPU."""

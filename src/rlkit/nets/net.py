@@ -38,8 +38,9 @@ class Net(Protocol):
 
         Normalisations use the batch and move their running statistics, unless `frozen`: then they use these.
 
-        `back(d_outs, params=True, inputs=False)` takes the gradient at each output, adds to the flat gradient (the
-        first one after a step overwrites) and returns the gradient at `x` where `inputs` asks for it. One call a tape.
+        `back(d_outs, params=True, inputs=False)` takes the gradient at each output, or where these are equally wide one
+        tensor `[K, B, O]`. It adds to the flat gradient (the first one after a step overwrites), and returns the
+        gradient at `x` where `inputs` asks for it. One call a tape.
         Where `d_outs` have fewer rows than `x`, these are the first ones; the others get no gradient, and what is
         returned for them, if anything, is 0.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +61,8 @@ class Network:
         self.state_sizes = [net.state_size for net in self.nets]
         self.state_size = sum(self.state_sizes)
         """Width of the recurrent state, 0 without one."""
-        vectors = all(len(o.shape) == 1 and not o.free and not o.dueling for o in self.outputs)
-        self.plain = vectors and len(self.nets) == 1  # the last layers' outputs are the final ones
+        vectors = all((stack or len(o.shape) == 1) and not o.free and not o.dueling for o in self.outputs)
+        self.plain = vectors and len(self.nets) == 1  # the last layers' outputs are the final ones, their shape aside
         self.shared = len(self.nets) == 1 and self.nets[0].shared
         """Whether the networks share a trunk, so that all outputs cost little more than one."""
         self._bind()
@@ -86,21 +87,22 @@ class Network:
 
         The pass of a batch size is kept until the next one of that size, so its gradient has to be taken before.
         """
-        return self._pass(_beside(inputs), lambda x: self._forward(x, frozen))
+        return self._pass(lambda x: self._forward(x, frozen), *inputs)
 
     def both(self, x: Tensor, other: Tensor) -> tuple[Any, Any]:
         """The outputs at `x`, differentiable by the parameters, and `predict(other)`; in one pass where possible."""
         if not all(net.rowwise for net in self.nets):
             constant = self.predict(other)
             return self(x), constant
+        count = len(x)
         constants: list[Tensor] = []
 
         def forward(rows: Tensor) -> tuple[list[Tensor], Pull]:
             outs, pull = self._forward(rows, False)
-            constants.extend(out[len(x) :] for out in outs)
-            return [out[: len(x)] for out in outs], pull
+            constants.extend(out[count:] for out in outs)
+            return [out[:count] for out in outs], pull
 
-        return self._pass(torch.cat([x, other]), forward), self._given(constants)
+        return self._pass(forward, torch.cat([x, other])), self._given(constants)
 
     def predict(self, *inputs: Tensor) -> Any:
         """The outputs at inputs `[B, ...]` as constants, normalised with the running statistics."""
@@ -139,7 +141,7 @@ class Network:
                 outs = [out[rows] for out in outs]
             return self._finish(outs), self._pull(pulls, rows, len(steps))
 
-        outs = self._given(forward(x)[0]) if constant else self._pass(x, forward)
+        outs = self._given(forward(x)[0]) if constant else self._pass(forward, x)
         return outs, torch.cat(after, -1)
 
     def _forward(self, x: Tensor, frozen: bool) -> tuple[list[Tensor], Pull]:
@@ -165,9 +167,12 @@ class Network:
     def _pull(self, pulls: Sequence[Pull], rows: Tensor | None = None, length: int = 0) -> Pull:
         """The backward pass from gradients at the outputs in their final shapes; see `Net.tape`."""
         if self.plain and rows is None:
-            return pulls[0]
+            (pull_net,) = pulls
+            if not self.stack:
+                return pull_net
+            return lambda d, params, inputs: pull_net(d.reshape(*d.shape[:2], -1), params, inputs)
 
-        def pull(d_outs: Sequence[Tensor], params: bool, inputs: bool) -> Tensor | None:
+        def pull(d_outs: Tensor | Sequence[Tensor], params: bool, inputs: bool) -> Tensor | None:
             gradients = []
             for output, d in zip(self.outputs, d_outs, strict=True):
                 if len(output.shape) != 1:
@@ -192,10 +197,13 @@ class Network:
 
     def _given(self, outs: Sequence[Tensor]) -> Any:
         """The outputs as the caller gets them; they hold until the next pass of this batch size."""
-        return torch.stack(list(outs)) if self.stack else tuple(out.detach() for out in outs)
+        if not self.stack:
+            return tuple(out.detach() for out in outs)
+        block = torch.stack(list(outs))
+        return block.view(*block.shape[:2], *self.outputs[0].shape)
 
-    def _pass(self, x: Tensor, forward: Forward) -> Any:
-        return _Pass.apply(x, self.flat.leaf, self, forward)
+    def _pass(self, forward: Forward, *inputs: Tensor) -> Any:
+        return _Pass.apply(self, forward, self.flat.leaf, *inputs)
 
     # Acting
 
@@ -299,23 +307,24 @@ class Parameter:
         self.flat = Flat({"value": 1}, device)
         self.flat.weight.fill_(init)
         self.stack = False
+        self.value: Tensor = _Pass.apply(self, self._forward, self.flat.leaf, self.flat.weight)[0]
 
     def __call__(self) -> Tensor:
-        """Its value, a scalar."""
+        """Its value, a scalar that changes with it."""
+        return self.value
+
+    def _forward(self, weight: Tensor) -> tuple[list[Tensor], Pull]:
+        slot = self.flat.slots["value"]
 
         def pull(d_outs: Sequence[Tensor], params: bool, inputs: bool) -> None:
-            slot = self.flat.slots["value"]
-            slot.grad.copy_(d_outs[0] if slot.fresh else slot.grad + d_outs[0])
-            slot.fresh = False
+            if params:
+                slot.grad.copy_(d_outs[0] if slot.fresh else slot.grad + d_outs[0])
+                slot.fresh = False
 
-        def forward(weight: Tensor) -> tuple[list[Tensor], Pull]:
-            return [weight[0]], pull
-
-        value: Tensor = _Pass.apply(self.flat.weight, self.flat.leaf, self, forward)[0]
-        return value
+        return [weight[0]], pull
 
     def _given(self, outs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        return tuple(out.clone() for out in outs)
+        return tuple(out.detach() for out in outs)
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """The parameter by its name, in a tensor laid out like `flat.weight`."""
@@ -326,25 +335,29 @@ class _Pass(torch.autograd.Function):
     """A forward pass of a network as one node of the graph of autograd.
 
     The gradients of parameters are written into the flat gradient by the pass itself. `leaf`, which requires a gradient
-    and never gets one, makes the outputs differentiable.
+    and never gets one, makes the outputs differentiable. The inputs are concatenated here, since a node of its own for
+    that costs as much as a small layer.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, leaf: Tensor, network: Network | Parameter, forward: Forward) -> Any:
-        outs, pull = forward(x)
-        given = network._given(outs)
-        ctx.count = 1 if network.stack else len(given)
-
-        def backward(d_outs: Sequence[Tensor], inputs: bool = False) -> Tensor | None:
-            gradients = d_outs[0].unbind(0) if network.stack else d_outs
-            return pull(gradients, network.flat.wanted(), inputs)
-
-        ctx.pull = backward
-        return given
+    def forward(ctx: Any, network: Network | Parameter, forward: Forward, leaf: Tensor, *inputs: Tensor) -> Any:
+        outs, ctx.pull = forward(_beside(inputs))
+        ctx.network, ctx.outs, ctx.widths = network, outs, [x.shape[-1] for x in inputs] if len(inputs) > 1 else None
+        ctx.set_materialize_grads(False)
+        return network._given(outs)
 
     @staticmethod
-    def backward(ctx: Any, *d_outs: Tensor) -> Any:
-        return ctx.pull(d_outs, ctx.needs_input_grad[0]), None, None, None
+    def backward(ctx: Any, *d_outs: Tensor | None) -> Any:
+        network, wanted = ctx.network, ctx.needs_input_grad[3:]
+        if network.stack:
+            gradients: Any = d_outs[0]
+        else:
+            d_given = itertools.zip_longest(d_outs, ctx.outs)
+            gradients = [torch.zeros_like(out) if d is None else d for d, out in d_given]
+        d_input = ctx.pull(gradients, network.flat.wanted(), any(wanted))
+        if d_input is None:
+            return None, None, None, *[None] * len(wanted)
+        return None, None, None, *(d_input.split_with_sizes(ctx.widths, -1) if ctx.widths else [d_input])
 
 
 def _beside(inputs: Sequence[Tensor]) -> Tensor:

@@ -52,8 +52,8 @@ class Flat:
         total = sum(sizes.values())
         self.weight = torch.zeros(total, device=device)
         self.grad = torch.zeros(total, device=device)
-        self.leaf = torch.zeros((), requires_grad=True)
-        """What outputs depend on in the graph of autograd, in place of the parameters."""
+        self.leaf = torch.zeros(0, requires_grad=True)
+        """What outputs depend on in the graph of autograd, in place of the parameters; empty: it gets no gradient."""
         self.slots: dict[str, Slot] = {}
         self.spans: dict[str, slice] = {}
         start = 0

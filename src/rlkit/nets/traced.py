@@ -112,7 +112,7 @@ class Traced(Net):
     def pull(self, outs: Sequence[Tensor], leaf: Tensor) -> Back:
         """The backward pass from traced outputs; see `Net.tape`."""
 
-        def back(d_outs: Sequence[Tensor], params: bool = True, inputs: bool = False) -> Tensor | None:
+        def back(d_outs: Tensor | Sequence[Tensor], params: bool = True, inputs: bool = False) -> Tensor | None:
             rows = len(d_outs[0])
             ends = outs
             if rows < len(outs[0]):
@@ -123,9 +123,9 @@ class Traced(Net):
                     self.slot.grad.zero_()
                     self.slot.fresh = False
                 wanted = [*self.module.parameters(), *([leaf] if inputs else [])]
-                torch.autograd.backward(ends, d_outs, inputs=wanted)
+                torch.autograd.backward(ends, list(d_outs), inputs=wanted)
                 return leaf.grad
-            return torch.autograd.grad(ends, leaf, d_outs)[0] if inputs else None
+            return torch.autograd.grad(ends, leaf, list(d_outs))[0] if inputs else None
 
         return back
 
