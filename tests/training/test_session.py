@@ -83,6 +83,24 @@ def test_the_metrics_have_what_users_look_for(tiny: list[str], tmp_path: Path):
     assert sum(result["time_split"].values()) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("algo", ["dqn", "sarsa"])
+@pytest.mark.parametrize("kind", ["epsilon_greedy", "boltzmann"])
+def test_the_metrics_say_what_exploration_draws_with(algo: str, kind: str, tmp_path: Path):
+    name = {"epsilon_greedy": "epsilon", "boltzmann": "temperature"}[kind]
+    schedule = f"algo.exploration.{name}_schedule"
+    explore = [f"algo.exploration.kind={kind}", f"algo.exploration.{name}=0.8", f"{schedule}.kind=linear"]
+    ends = [f"{schedule}.end=0.2", f"{schedule}.end_frames=400"]
+    learning = ["algo.learning_starts=64", "memory.buffer_size=1000"] if algo == "dqn" else []
+    short = ["frames=600", "log.every_frames=100", "eval.episodes=1", "eval.periodic_episodes=1", "num_envs=4"]
+    session(tmp_path / "s", [f"algo={algo}", "net.hidden=[8]", *explore, *ends, *learning, *short])
+    rows = [row for row in read_rows(tmp_path / "s" / "metrics.jsonl") if f"train/{name}" in row]
+    assert len(rows) >= 5
+    for row in rows:
+        expected = 0.8 - 0.6 * min(1, row["frames"] / 400)
+        assert row[f"train/{name}"] == pytest.approx(expected, abs=0.6 * 64 / 400)  # a rollout before, at the most
+    assert rows[-1][f"train/{name}"] == pytest.approx(0.2)
+
+
 def test_tensorboard_reads_the_events(tiny: list[str], tmp_path: Path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

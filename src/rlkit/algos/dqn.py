@@ -29,7 +29,7 @@ from rlkit.algos.base import Setting
 from rlkit.algos.off_policy import OffPolicy
 from rlkit.config.net import RecurrentConfig
 from rlkit.maths.action_values import action_values
-from rlkit.maths.exploration import Repeats, explore_values, uniform
+from rlkit.maths.exploration import Repeats, exploration_metrics, explore_values, uniform
 from rlkit.maths.schedules import scheduled
 from rlkit.nets.build import Output
 from rlkit.types import Action, Batch, State, Update
@@ -109,6 +109,7 @@ class DQN(OffPolicy):
                 "q": self.values.mean(z.detach()).max(-1).values.mean(),
                 "grad_norm": self.optims["q"].grad_norm,
                 "learning_rate": self.optims["q"].learning_rate,
+                **exploration_metrics(self.cfg.exploration, self.frames, self.total_frames),
             }
 
         return Update(metrics, lambda: loss.stats["priority"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rlkit.algos.base import Algorithm, Setting
-from rlkit.maths.exploration import explore_values, policy_over
+from rlkit.maths.exploration import exploration_metrics, explore_values, policy_over
 from rlkit.maths.q_learning import td_loss
 from rlkit.maths.schedules import scheduled
 from rlkit.nets import optim
@@ -37,7 +37,7 @@ class SARSA(Algorithm):
     def __init__(self, cfg: SARSAConfig, setting: Setting) -> None:
         super().__init__(cfg, setting)
         self.cfg = cfg
-        self.total_frames = setting.total_frames
+        self.total_frames, self.frames = setting.total_frames, 0
         output = Output(setting.net, (setting.action_size,), setting.net.value_gain)
         self.q = setting.network({"q": output})
         self.optim = optim.build(
@@ -59,6 +59,7 @@ class SARSA(Algorithm):
     def prepare(self, rollout: Rollout) -> Rollout:
         """Add `target [T, N]`."""
         cfg, fields = self.cfg, rollout.fields
+        self.frames = rollout.frames
         self.optim.learning_rate = scheduled(
             cfg.learning_rate, cfg.learning_rate_schedule, rollout.frames, self.total_frames
         )
@@ -93,6 +94,7 @@ class SARSA(Algorithm):
                 "q": q.detach().max(-1).values.mean(),
                 "grad_norm": self.optim.grad_norm,
                 "learning_rate": self.optim.learning_rate,
+                **exploration_metrics(self.cfg.exploration, self.frames, self.total_frames),
             }
 
         return Update(metrics)

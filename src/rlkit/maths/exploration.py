@@ -92,6 +92,13 @@ def explore_values(q: Floats, cfg: ValueExploration, frames: int, total_frames: 
     return epsilon_greedy(q, scheduled(cfg.epsilon, cfg.epsilon_schedule, frames, total_frames), rng)
 
 
+def exploration_metrics(cfg: ValueExploration, frames: int, total_frames: int) -> dict[str, float]:
+    """`epsilon` or `temperature`, whichever `explore_values` draws with, where its schedule stands."""
+    if cfg.kind == "boltzmann":
+        return {"temperature": scheduled(cfg.temperature, cfg.temperature_schedule, frames, total_frames)}
+    return {"epsilon": scheduled(cfg.epsilon, cfg.epsilon_schedule, frames, total_frames)}
+
+
 def policy_over(q: Floats, cfg: ValueExploration, frames: int, total_frames: int) -> Floats:
     """The probabilities `[N, A]` with which `explore_values` draws."""
     best: Floats = np.eye(q.shape[1], dtype=np.float32)[q.argmax(-1)]
