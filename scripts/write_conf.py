@@ -30,7 +30,7 @@ WIDTH = 120
 MARK = "# Every key, with its default. This part is written by scripts/write_conf.py from the dataclasses.\n"
 VARIANTS = ("ddqn", "ddqn_per", "rainbow")
 ROOT = ("seed", "seeds", "frames", "num_envs", "device", "threads", "deterministic", "upload", "name")
-ROOT += ("eval", "log", "checkpoint", "debug")
+ROOT += ("eval", "log", "tracker", "checkpoint", "debug")
 
 
 def blocks() -> dict[Path, str]:

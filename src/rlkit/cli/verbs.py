@@ -218,6 +218,26 @@ def _share(text: str) -> float:
     return value
 
 
+def _sync(arguments: Sequence[str]) -> None:
+    parser = _bare_parser("sync")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder")
+    about = "wandb, trackio or mlflow; may be given more than once"
+    parser.add_argument("--to", action="append", required=True, metavar="TRACKER", help=about)
+    parser.add_argument("--project", help="file it under this project (default: the run's tracker.project)")
+    given = parser.parse_args(arguments)
+    from rlkit.errors import RlkitError
+    from rlkit.tracking.clients import check_installed
+    from rlkit.tracking.feed import sync
+
+    check_installed(given.to)
+    failures: list[str] = []
+    for run in given.runs:
+        for name, rows in sync(run, given.to, project=given.project, tell=failures.append).items():
+            print(f"{name}: {rows:,} {'row' if rows == 1 else 'rows'} of {run}")
+    if failures:
+        raise RlkitError("\n".join(failures))
+
+
 def _push(arguments: Sequence[str]) -> None:
     parser = _bare_parser("push")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder; a session's: that agent, as a model")
@@ -360,6 +380,7 @@ VERBS = {
     "compare": Verb("compare RUN... [--by KEY,...]", "scores with intervals side by side, and who is better", _compare),
     "report": Verb("report RUN... [--out FOLDER]", "a page with tables, curves and every seed", _report),
     "power": Verb("power RUN [--effect 5%]", "how many seeds a claim of a difference needs", _power),
+    "sync": Verb("sync RUN... --to TRACKER", "send a run's metrics to wandb, trackio or mlflow", _sync),
     "push": Verb(
         "push RUN... [--repo USER/NAME]", "share runs, or one session's agent, on the Hugging Face Hub", _push
     ),

@@ -14,6 +14,7 @@ from rlkit.config.env import EnvConfig
 from rlkit.config.memory import MemoryConfig
 from rlkit.config.net import AutoConfig, NetConfig
 from rlkit.config.search import SearchConfig, TrialConfig
+from rlkit.config.tracker import TrackerConfig
 from rlkit.errors import ConfigError
 
 MOST_EPISODES = 1_000_000
@@ -123,6 +124,7 @@ class RunConfig(Checked):
     """never, or auto: push the finished run to HF_DATASET_REPO without asking; a failed push does not fail the run."""
     eval: EvalConfig = field(default_factory=EvalConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     debug: DebugConfig = field(default_factory=DebugConfig)
 

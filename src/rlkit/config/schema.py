@@ -44,7 +44,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
 }
 """Group -> schema name -> dataclass, beside the algorithms of `config/algorithms.py`."""
 
-GROUPS = ("algo", "env", "net", "memory", "search", "tuned", "experiment", "debug")
+GROUPS = ("algo", "env", "net", "memory", "search", "tuned", "experiment", "tracker", "debug")
 
 
 def schemas() -> dict[str, dict[str, type]]:
@@ -155,8 +155,16 @@ def _opened(word: str, folders: Sequence[Path] | None) -> str:
         )
     if given and chosen == "null" and key == "net@critic_net":
         return "~net@critic_net"
-    if given and chosen == "null" and group in ("tuned", "search"):
+    if given and group in ("tuned", "search", "tracker") and chosen in ("null", "[]"):
         return f"{key}=none"
+    if key == "~tracker":
+        return "tracker=none"
+    if given and group == "tracker" and chosen.startswith("["):  # the only group of which several files are taken
+        options = _choices(group, folders or ())
+        for name in chosen.strip("[]").split(","):
+            if folders is not None and name.strip(" '\"") not in options:
+                raise ConfigError(complaints.unknown_choice(group, name.strip(), options))
+        return word
     if given and chosen in ("null", "nan") and group in ("experiment", "debug"):  # words that Hydra takes for values
         return f"{key}='nan'" if chosen == "nan" else f"~{key}"
     if given and group == "tuned" and folders is not None:
@@ -261,6 +269,8 @@ def _from_file(path: Path, overrides: Sequence[str]) -> run.RunConfig:
         if override.is_sweep_override() or override.is_delete():
             raise ConfigError(f"{override.input_line}: a saved run takes plain key=value overrides")
         key = override.get_key_element()
+        if key == "tracker" and not isinstance(override.value(), dict):
+            raise ConfigError(f"{override.input_line}: a saved run takes single keys\n  accepted: tracker.wandb=true")
         if key in GROUPS and not isinstance(override.value(), dict):
             raise ConfigError(f"{key}={override.value()}: a saved run keeps its {key}; start a new run to change it")
         OmegaConf.update(cfg, key, override.value(), force_add=False)

@@ -10,9 +10,9 @@ from typing import Any
 from rlkit.errors import ConfigError
 from rlkit.evidence.gather import Run, Session, shown
 
-APART = ("seed", "seeds", "name", "threads", "upload", "tracker")
+APART = ("seed", "seeds", "name", "threads", "upload")
 """Keys that do not tell one experiment from another; so are all keys of `APART_GROUPS`."""
-APART_GROUPS = ("log.", "checkpoint.", "trial.", "search.", "debug.", "hydra.")
+APART_GROUPS = ("log.", "tracker.", "checkpoint.", "trial.", "search.", "debug.", "hydra.")
 
 
 @dataclass(frozen=True)

@@ -146,10 +146,10 @@ def config_hash(config: dict[str, Any]) -> str:
 
 
 FILES = (
-    *("config.yaml", "overrides.yaml", "run.json", "result.json", "run.log", ".lock", "plots"),
+    *("config.yaml", "overrides.yaml", "run.json", "result.json", "run.log", "tracking.log", ".lock", ".tracking", "plots"),
     *(f"plots/learning_curve.{kind}" for kind in ("png", "svg", "csv")),
 )
-SESSION_FILES = ("metrics.jsonl", "eval.jsonl", "timing.jsonl", "result.json", "checkpoints", "videos", ".lock")
+SESSION_FILES = ("metrics.jsonl", "eval.jsonl", "timing.jsonl", "result.json", "tracking.json", "checkpoints", "videos", ".lock")
 """What rlkit reads and writes in a run's folder, and in that of a session."""
 
 

@@ -14,6 +14,7 @@ from rlkit.envs.layout import is_picture
 from rlkit.envs.make import make
 from rlkit.errors import ConfigError, EnvError
 from rlkit.settings import setting
+from rlkit.tracking.clients import check_installed
 from rlkit.training.budget import check_envs, check_memory, check_nets
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def check(config: RunConfig) -> RunConfig:
         ConfigError: a net does not fit what it observes, the algorithm does not take its actions, or the device is not
             there.
     """
+    check_installed(config.tracker.fed)
     backend, spec, _ = make(config.env, 1)
     backend.close()
     pictures = is_picture(spec.observation)

@@ -104,8 +104,9 @@ class Logbook:
             return file
 
         self.metrics, self.evals, self.timing = rows(folder.metrics), rows(folder.eval), rows(folder.timing)
-        self.events = EventLog(folder.path, resumed_at=resumed_at)
-        opened.callback(self.events.close)
+        self.events = EventLog(folder.path, resumed_at=resumed_at) if config.tracker.tensorboard else None
+        if self.events is not None:
+            opened.callback(self.events.close)
 
     def log(self) -> None:
         """Write a row of metrics and of timing.
@@ -127,7 +128,7 @@ class Logbook:
             **learning,
         }
         self.metrics.write(self.row)
-        self.events.write(self.row, time.time())
+        self._event(self.row)
         phases = counts.phases
         timing = {"train_seconds": phases.train, "fps": counts.fps, "split": phases.split()}
         self.timing.write({"frames": counts.frames, **timing})
@@ -136,7 +137,11 @@ class Logbook:
         """Write the row of an evaluation."""
         self.counts.last_eval = score.mean
         self.evals.write(score.row(self.counts.frames, self.counts.updates))
-        self.events.write({"frames": self.counts.frames, "eval/return": score.mean}, time.time())
+        self._event({"frames": self.counts.frames, "eval/return": score.mean})
+
+    def _event(self, row: dict[str, Any]) -> None:
+        if self.events is not None:
+            self.events.write(row, time.time())
 
     def evaluating(self, played: int, episodes: int) -> None:
         """A sign of life from an evaluation."""

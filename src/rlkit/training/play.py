@@ -170,6 +170,8 @@ def _picture(backend: Backend, env_id: str) -> Array:
             drawn = drawn[-1]
         if isinstance(drawn, np.ndarray) and (picture := as_picture(drawn)) is not None:
             return picture
+    except NotImplementedError as error:  # Gymnasium's own `render`
+        raise EnvError(f"{env_id} draws no pictures: it has no render method") from error
     except (Exception, SystemExit) as error:  # drawing goes through drivers that raise errors of many kinds
         raise EnvError(f"{env_id} could not draw: {told(error)}") from error
     what = f"an array of shape {drawn.shape}" if isinstance(drawn, np.ndarray) else type(drawn).__name__

@@ -22,7 +22,7 @@ from rlkit.runs.manifest import newest
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
 
-RESUMABLE = ("frames", "seeds", "device", "upload", "eval", "log", "checkpoint")
+RESUMABLE = ("frames", "seeds", "device", "upload", "eval", "log", "tracker", "checkpoint")
 """What a resumed run may change; anything else would make it another run."""
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlkit.display.console import command, show_card
 from rlkit.results.plots import plot_trial
+from rlkit.tracking.live import tracked
 from rlkit.training.interrupt import make_room
 from rlkit.training.trial import run_trial
 
@@ -40,7 +41,8 @@ def train(
         TrialError: a seed failed; `result.json` holds the others.
         RlkitError: the only seed failed, or another process trains this run.
     """
-    result = run_trial(config, folder, started=started or time.perf_counter(), quiet=quiet, judge=judge)
+    with tracked(config, folder):
+        result = run_trial(config, folder, started=started or time.perf_counter(), quiet=quiet, judge=judge)
     if not quiet and "final_return" in result:
         show_card(result, folder.path)
     if judge is not None or result["status"] == "stopped":
