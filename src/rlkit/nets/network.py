@@ -335,7 +335,7 @@ class _Pass(torch.autograd.Function):
     """A forward pass of a network as one node of the graph of autograd.
 
     The gradients of parameters are written into the flat gradient by the pass itself. `leaf`, which requires a gradient
-    and never gets one, makes the outputs differentiable. The inputs are concatenated here, since a node of its own for
+    and never gets one, makes the outputs differentiable. The inputs are concatenated here: a separate node for
     that costs as much as a small layer.
     """
 

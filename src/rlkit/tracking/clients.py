@@ -1,4 +1,4 @@
-"""The trackers themselves, each behind the same few methods of its own library."""
+"""The trackers: the library of each behind one small interface."""
 
 from __future__ import annotations
 

@@ -24,6 +24,9 @@ from rlkit.tracking.clients import CLIENTS, Client, Described
 STATE = "tracking.json"
 """In a session's folder: tracker -> its run's identity, and the frames up to which it was sent."""
 
+LAST_ROWS_SECONDS = 120
+"""How long a resumed run waits for the process that still sends the last rows of the one before."""
+
 Told = Callable[[str], None]
 
 
@@ -199,7 +202,7 @@ def sync(run: str | Path, names: list[str], *, project: str | None = None, tell:
 
 def follow(folder: RunFolder, stop: threading.Event, tell: Told) -> None:
     """Send a run's rows while they are written, until `stop` is set, and then the rest."""
-    with _the_only_one(folder):
+    with _the_only_one(folder, wait_seconds=LAST_ROWS_SECONDS):
         tracker = compose(base=folder.config).tracker
         feed = Feed(folder, tracker.fed, tell)
         while not stop.wait(tracker.every_seconds):
@@ -209,11 +212,11 @@ def follow(folder: RunFolder, stop: threading.Event, tell: Told) -> None:
 
 
 @contextlib.contextmanager
-def _the_only_one(folder: RunFolder) -> Any:
+def _the_only_one(folder: RunFolder, wait_seconds: float = 0.0) -> Any:
     place = folder.path / ".tracking"
     try:
         place.mkdir(exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"{place} cannot be made: {error}") from error
-    with alone(place, "sent to trackers"):
+    with alone(place, "sent to trackers", wait_seconds=wait_seconds):
         yield

@@ -1,4 +1,4 @@
-"""Trackers beside training: a process of their own, so that neither their time nor their faults are training's."""
+"""Trackers beside training, in a separate process, so that training does not pay for their time or their faults."""
 
 from __future__ import annotations
 
