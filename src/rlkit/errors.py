@@ -42,7 +42,7 @@ class DivergedError(RlkitError):
 
 
 class SharingError(RlkitError):
-    """The Hub said no, could not be reached, or holds what is not to be trusted."""
+    """The Hub refused a request, was not reached, or holds content that is not trusted."""
 
 
 class SpecError(RlkitError):

@@ -10,7 +10,7 @@ LINE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
 
 
 def setting(name: str) -> str | None:
-    """The value of a setting; None where it is nowhere, or empty."""
+    """The value of a setting; None if it is not set, or empty."""
     return os.environ.get(name, "").strip() or read_dotenv().get(name) or None
 
 

@@ -93,7 +93,7 @@ class Algorithm(ABC):
         """One step of learning on one batch."""
 
     def interrupt(self) -> None:
-        """Forget what is held of the episodes that were under way: new ones begin, without a last step of the old."""
+        """Drop the state of unfinished episodes: new episodes begin, without a last step of the old ones."""
         return
 
     @abstractmethod

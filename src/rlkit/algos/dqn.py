@@ -172,7 +172,7 @@ class DQN(OffPolicy):
         return burst.split(int(cfg.batch_size))
 
     def state_dict(self) -> State:
-        """That of `OffPolicy`, and the actions that are being repeated."""
+        """The state of `OffPolicy`, and the actions being repeated."""
         return {**super().state_dict(), **({"repeats": self.repeats.state_dict()} if self.repeats else {})}
 
     def load_state_dict(self, state: State) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ValueTransform:
-    """Between returns and what the critic's output stands for.
+    """The map between returns and the units of the critic's output.
 
     Args:
         kind: `none`: the same. `normalize`: returns less the mean over the deviation of all value targets so far.
@@ -27,12 +27,12 @@ class ValueTransform:
         self.moments = RunningMoments(())
 
     def learn(self, target: Floats) -> None:
-        """Take value targets into the statistics."""
+        """Update the statistics with value targets."""
         if self.kind == "normalize":
             self.moments.update(target.reshape(-1))
 
     def encode(self, value: Floats) -> Floats:
-        """What the critic should give for these returns."""
+        """The critic's target output for these returns."""
         coded: Array = value
         if self.kind == "normalize":
             coded = (value - self.moments.mean) / np.sqrt(self.moments.var + 1e-8)
@@ -41,7 +41,7 @@ class ValueTransform:
         return coded.astype(np.float32, copy=False)
 
     def decode(self, output: Floats) -> Floats:
-        """The returns that the critic means."""
+        """The returns that outputs of the critic stand for."""
         value: Array = output
         if self.kind == "normalize":
             value = output * np.sqrt(self.moments.var + 1e-8) + self.moments.mean

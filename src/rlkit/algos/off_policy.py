@@ -48,15 +48,15 @@ class OffPolicy(Algorithm):
 
     @property
     def rollout_steps(self) -> int:
-        """As many as give `train_every_frames`, at least one."""
+        """The steps that give `train_every_frames` frames, at least one."""
         return max(1, int(self.cfg.train_every_frames) // self.spec.num_envs)
 
     def warming_up(self, frames: int, rows: int) -> bool:
-        """Whether actions `[rows]` are still drawn from the action space: those of the training environments alone."""
+        """Whether actions `[rows]` are still uniform: in the training environments, before `learning_starts`."""
         return frames < int(self.cfg.learning_starts) and self.training(rows)
 
     def training(self, rows: int) -> bool:
-        """Whether an action is for the training environments, which alone get exploration noise."""
+        """Whether an action is for the training environments; only they get exploration noise."""
         return self.rng is self.own_rng and rows == self.spec.num_envs
 
     def prepare(self, rollout: Rollout) -> Rollout:
@@ -71,7 +71,7 @@ class OffPolicy(Algorithm):
         return rollout
 
     def batches(self, memory: ReplayMemory) -> Iterator[Batch]:
-        """As many as are owed for the frames after `learning_starts`; the remainder is carried over.
+        """The batches due for the frames after `learning_starts`; a remainder is carried over.
 
         After a resume without the memory's contents, updates wait until it has taken in `learning_starts` frames again,
         and at least a batch.
@@ -89,7 +89,7 @@ class OffPolicy(Algorithm):
                 yield batch
 
     def draw(self, memory: ReplayMemory, owed: int) -> Sequence[Batch]:
-        """Batches for the next updates: at least one, at most as many as are owed."""
+        """Batches for the next updates: at least one, at most the number due."""
         return [memory.sample(int(self.cfg.batch_size), gamma=self.cfg.gamma, n_step=int(self.cfg.n_step))]
 
     def update_targets(self, updates: int) -> None:
@@ -111,7 +111,7 @@ class OffPolicy(Algorithm):
             network.load_state_dict(weights)
 
     def state_dict(self) -> State:
-        """Target networks, optimisers, and the updates that are owed."""
+        """Target networks, optimisers, and the number of updates due."""
         return {
             "targets": {name: target.state_dict() for name, target in self.targets.items()},
             "optims": {name: optimizer.state_dict() for name, optimizer in self.optims.items()},

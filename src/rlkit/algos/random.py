@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Random(Algorithm):
-    """Learns nothing. Continuous actions are uniform over their bounds, and over [-1, 1] where they have none."""
+    """The uniform policy. Continuous actions are uniform over their bounds, and over [-1, 1] where they have none."""
 
     def __init__(self, cfg: RandomConfig, setting: Setting) -> None:
         super().__init__(cfg, setting)

@@ -114,7 +114,7 @@ class SAC(SoftActorCritic):
         return tanh_gaussians(params, next_params, noise)
 
     def state_dict(self) -> State:
-        """That of `SoftActorCritic`, and the noise."""
+        """The state of `SoftActorCritic`, and of the noise."""
         return {**super().state_dict(), "noise": self.noise.state_dict()}
 
     def load_state_dict(self, state: State) -> None:

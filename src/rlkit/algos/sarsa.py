@@ -49,7 +49,7 @@ class SARSA(Algorithm):
         return int(self.cfg.n_steps)
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
-        """The best action, or one that is tried out."""
+        """The greedy action, or an exploratory one."""
         self.q.resample_noise(self.rng if explore else None)
         q = self.q.infer(obs)
         if explore:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class SelfImitation(Algorithm):
-    """Does what its base does, and learns from its own good episodes besides."""
+    """Trains as its base algorithm does, and also imitates its own good episodes."""
 
     def __init__(self, cfg: A2CSILConfig | PPOSILConfig, setting: Setting) -> None:
         self.base: A2C | PPO = A2C(cfg, setting) if isinstance(cfg, A2CSILConfig) else PPO(cfg, setting)
@@ -57,7 +57,7 @@ class SelfImitation(Algorithm):
 
     @property
     def rng(self) -> np.random.Generator:
-        """The base's, whoever lends it."""
+        """The base algorithm's stream."""
         return self.base.rng
 
     @rng.setter
@@ -69,17 +69,17 @@ class SelfImitation(Algorithm):
         return self.base.rollout_steps
 
     def act(self, obs: Array, state: Any = None, *, frames: int, explore: bool) -> Action:
-        """As the base acts."""
+        """Act as the base algorithm does."""
         return self.base.act(obs, state, frames=frames, explore=explore)
 
     def prepare(self, rollout: Rollout) -> Rollout:
-        """As the base; the episodes that ended are remembered."""
+        """Prepare as the base algorithm does, and store the episodes that ended."""
         rollout = self.base.prepare(rollout)
         self.episodes.add(rollout)
         return rollout
 
     def batches(self, memory: RolloutMemory) -> Iterator[Batch]:
-        """The base's, then `sil.updates` from past episodes, once there are any."""
+        """The base's batches, then `sil.updates` batches of past episodes, once there are any."""
         yield from self.base.batches(memory)
         self.base_metrics = self.base_update.report()  # before later steps change the gradient's norm
         for _ in range(int(self.cfg.updates) if self.episodes.rows else 0):
@@ -89,7 +89,7 @@ class SelfImitation(Algorithm):
             yield Batch(fields, source="episodes")
 
     def update(self, batch: Batch) -> Update:
-        """The base's, or one step along the gradient of the self-imitation loss (eq. 1 to 3)."""
+        """The base's update, or one step along the gradient of the self-imitation loss (eq. 1 to 3)."""
         if batch.source != "episodes":
             self.base_update = self.base.update(batch)
             return self.base_update
@@ -113,7 +113,7 @@ class SelfImitation(Algorithm):
         self.base.load_weights(weights)
 
     def state_dict(self) -> State:
-        """The base's, and the episodes."""
+        """The base's state, and the episodes."""
         return {"base": self.base.state_dict(), "episodes": self.episodes.state_dict()}
 
     def load_state_dict(self, state: State) -> None:

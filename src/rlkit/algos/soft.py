@@ -59,7 +59,7 @@ class SoftActorCritic(OffPolicy):
         return rollout
 
     def policy_due(self) -> bool:
-        """Whether this update, which is counted already, is one of the policy too."""
+        """Whether this update, which is already counted, also updates the policy."""
         return self.updates % int(self.cfg.policy_delay) == 0
 
     def actor_outputs(self, batch: Batch, due: bool) -> tuple[Tensor | None, Tensor]:
@@ -106,7 +106,7 @@ class SoftActorCritic(OffPolicy):
         }
 
     def state_dict(self) -> State:
-        """That of `OffPolicy`, the temperature, and what every update reports of the policy's last one."""
+        """The state of `OffPolicy`, the temperature, and the reported values of the policy's last update."""
         reported = (
             {} if self.entropy is None else {"entropy": self.entropy.mean(), "norm": self.optims["actor"].grad_norm}
         )

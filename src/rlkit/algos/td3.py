@@ -78,7 +78,7 @@ class TD3(OffPolicy):
         return Update(metrics, lambda: critic_loss.stats["error"].abs().mean(0))
 
     def state_dict(self) -> State:
-        """That of `OffPolicy`, and the noise."""
+        """The state of `OffPolicy`, and of the noise."""
         return {**super().state_dict(), "noise": self.noise.state_dict()}
 
     def load_state_dict(self, state: State) -> None:

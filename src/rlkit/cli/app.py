@@ -73,7 +73,7 @@ def _prepare_process() -> None:
 
 
 def _fault(error: Exception) -> int:
-    """Tell an error that nobody expected; returns the exit status."""
+    """Print an unexpected error; returns the exit status."""
     what = f"{type(error).__name__}: {error}"
     if hidden := _hidden_modules():
         _say("\n  ".join([f"rlkit: {what}", *hidden, "rename it, or work in another folder"]))
@@ -83,7 +83,7 @@ def _fault(error: Exception) -> int:
 
 
 def _hidden_modules() -> list[str]:
-    """Modules of Python's or of a package in whose place a file of the working directory was taken."""
+    """Standard or installed modules that a file of the working directory shadows."""
     from importlib import metadata
 
     here = Path.cwd()
@@ -99,7 +99,7 @@ def _hidden_modules() -> list[str]:
 
 
 def dispatch(arguments: Sequence[str]) -> int:
-    """Do what the arguments ask for; returns the exit status."""
+    """Run the command of the arguments; returns the exit status."""
     from rlkit.cli import verbs
 
     refuse_secrets(arguments)

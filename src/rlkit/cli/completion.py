@@ -1,4 +1,4 @@
-"""What a shell offers after `rlkit` beside Hydra's own words."""
+"""Shell completion of rlkit's verbs, beside Hydra's of groups and keys."""
 
 from __future__ import annotations
 

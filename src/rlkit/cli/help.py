@@ -9,7 +9,7 @@ from rlkit.cli.verbs import VERBS
 
 GROUPS = ("algo", "env", "net", "memory", "search", "tuned", "experiment", "tracker", "debug")
 WIDTH = 80
-"""Columns of the text, whatever the terminal has."""
+"""Columns of the text, on any terminal."""
 EXAMPLES = {
     "rlkit algo=ppo env=cartpole": "train, with hyper-parameters tuned for the pair",
     "rlkit env=pendulum seeds=4 algo.gamma=0.95": "four seeds in parallel, one value changed",
@@ -46,11 +46,11 @@ Hydra's own flags work too: --config-dir, --cfg, --info, --multirun
 
 
 COMMAND_WIDTH = 31
-"""Columns of a command, where what it does stands beside it."""
+"""Columns of a command that has its description beside it."""
 
 
 def _entry(command: str, about: str) -> str:
-    """A command and what it does, beside it or, where there is no room, below it."""
+    """A command with its description, beside it or, for a long command, below it."""
     behind = textwrap.wrap(about, WIDTH - COMMAND_WIDTH - 3, break_on_hyphens=False)
     first, rest = (f"  {command}", behind)
     if len(command) <= COMMAND_WIDTH - 1:

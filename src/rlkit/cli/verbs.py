@@ -294,7 +294,7 @@ def _list(arguments: Sequence[str]) -> None:
 
 
 def _repo(given: str | None, *, default: bool) -> str:
-    """The repository: as given, else the default one, else asked for where there is somebody to ask."""
+    """The repository: as given, else the default one, else asked for on a terminal."""
     from rlkit.settings import setting
 
     repo = given or (setting("HF_DATASET_REPO") if default else None)

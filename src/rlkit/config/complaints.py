@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's errors, said again for the user: the key, what was given, what is accepted."""
+"""Hydra's and OmegaConf's errors, reworded for the user: the key, what was given, what is accepted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LONGEST_KEY, LONGEST_NUMBER = 200, 300
 
 @contextlib.contextmanager
 def short(folders: Sequence[Path] = (), overrides: Sequence[str] = (), file: Path | None = None) -> Iterator[None]:
-    """Turn whatever Hydra, OmegaConf or YAML raise inside into a `ConfigError` of a few lines.
+    """Turn errors of Hydra, OmegaConf and YAML into a `ConfigError` of a few lines.
 
     Args:
         folders: the config folders in use, so that a faulty file can be named by its path.
@@ -51,7 +51,7 @@ LONGEST_LINE = 400
 
 
 def _clipped(line: str) -> str:
-    """A line with its middle left out, where it is too long."""
+    """A line, its middle left out if it is too long."""
     half = LONGEST_LINE // 2
     return line if len(line) <= LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
 
@@ -73,7 +73,7 @@ def _is_theirs(error: Exception) -> bool:
 def explain(
     error: Exception, folders: Sequence[Path] = (), overrides: Sequence[str] = (), file: Path | None = None
 ) -> str:
-    """The text for one error of theirs."""
+    """The text for one error of Hydra, OmegaConf or YAML."""
     chain = list(_chain(error))
     place = _file_of(chain, folders) or (str(file) if file else None)
     for link in chain:
@@ -95,7 +95,7 @@ def explain(
 
 
 def check_length(word: str, key: str, value: str) -> None:
-    """Refuse a word of the command line that nothing can be made of: too long a key, or a number without end.
+    """Refuse an argument with a key or a number that is too long to be processed.
 
     Raises:
         ConfigError: naming the beginning.
@@ -231,7 +231,7 @@ def _not_read(given: str) -> str:
 
 
 def _unresolved(error: Exception, overrides: Sequence[str]) -> str:
-    """A `${...}` that leads nowhere, to itself, or to a variable that is not set."""
+    """The text for a `${...}` that refers to nothing, to itself, or to an unset variable."""
     key = str(getattr(error, "full_key", None) or "")
     given = _given(key, overrides) or next((word for word in overrides if "${" in word), None) or key
     told = "it refers to itself" if isinstance(error, RecursionError) else _one_line(str(error), keep=1)

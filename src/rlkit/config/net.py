@@ -84,7 +84,7 @@ class MLPConfig(NetConfig):
 
 @dataclass(kw_only=True)
 class AutoConfig(MLPConfig):
-    """The net of whoever names none: these layers for vectors, the convolutions of `net=conv` for pictures."""
+    """The net where none was chosen: these layers for vectors, the convolutions of `net=conv` for pictures."""
 
     sees: ClassVar[tuple[str, ...]] = ("vectors", "pictures")
 

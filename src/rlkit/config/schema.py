@@ -1,4 +1,4 @@
-"""From YAML groups and overrides to one checked `RunConfig`. The one place that knows Hydra, with `cli/app`."""
+"""Compose YAML groups and overrides to one checked `RunConfig`. Only this module and `cli/app` know Hydra."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _chosen(overrides: tuple[str, ...]) -> DictConfig:
 
 
 def config_folders(config_dir: str | Path | None = None) -> list[Path]:
-    """Where groups are looked for, in the order that Hydra has.
+    """The folders that are searched for groups, in Hydra's order.
 
     That is `./conf`, unless it has a `config.yaml` and so is another program's, rlkit's own, and the folder that the
     user named.

@@ -1,1 +1,1 @@
-"""What one sees of runs and searches while they train, and what their logs keep."""
+"""Terminal output and logs of runs and searches."""

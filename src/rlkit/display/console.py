@@ -1,4 +1,4 @@
-"""What one sees of a run: a live panel on a terminal, a plain line every few seconds elsewhere, a card at the end."""
+"""The display of a run: a live panel on a terminal, a line every few seconds elsewhere, a card at the end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PHASES = {"env": "environment", "policy": "policy", "learn": "learning", "eval": "evaluation", "other": "other"}
 SHOWN_SHARE = 0.2
-"""Share of the time that evaluations took from which a progress line says so."""
+"""A progress line mentions evaluations that took at least this share of the time."""
 SHOWN = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "explained_variance", "learning_rate")
 
 
@@ -85,7 +85,7 @@ class Display:
         logger.info("folder {}", _relative(self.folder))
 
     def progress(self, progress: Progress) -> None:
-        """Take note; where there is no terminal, print a line now and then."""
+        """Update the display; without a terminal, print a line at intervals."""
         self.sessions[progress.seed] = progress
         now = time.monotonic()
         if self.live is None and now - self.last_line >= self.config.log.console_seconds:

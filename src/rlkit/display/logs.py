@@ -1,4 +1,4 @@
-"""Where the log goes: what the user sees, and a run's `run.log`. A host program's own handlers are left alone."""
+"""Logging to the terminal and to a run's `run.log`. Handlers of a host program are left alone."""
 
 from __future__ import annotations
 

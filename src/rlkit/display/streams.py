@@ -1,4 +1,4 @@
-"""Standard output and error of the command: whatever becomes of their reader, the work behind them is done."""
+"""Standard output and error of the command, which never fail: work continues when their reader goes away."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Lenient(io.RawIOBase):
 
 
 class Outlet(io.TextIOWrapper):
-    """Text for a `Lenient`; an environment that closes it silences nobody else."""
+    """Text for a `Lenient`; an environment that closes it closes it for itself only."""
 
     def close(self) -> None:
         """Write what is waiting, and stay open."""

@@ -1,4 +1,4 @@
-"""One environment as rlkit steps it: observations laid out, rewards and flags checked, failures told in words."""
+"""One environment as rlkit steps it: observations laid out, rewards and flags checked, failures put into words."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Adapter(gym.Wrapper[Any, Any, Any, Any]):
         return seen
 
     def _look(self, obs: Any, seen: Array) -> None:
-        """Compare an observation with its space: what is no number is refused, what leaves its bounds is told once."""
+        """Compare an observation with its space: refuse what is not a number, warn once of values out of bounds."""
         if seen.dtype == object or not np.can_cast(seen.dtype, np.float64, "same_kind"):
             raise ObservationError(f"its observation is {_brief(obs)}; its space says {self.env.observation_space}")
         if not self.warned and (wrong := self.view.layout.outside(obs)) is not None:

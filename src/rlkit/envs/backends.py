@@ -50,7 +50,7 @@ class StepError(EnvError):
 
 
 CARRY_ON = -1
-"""In place of a seed: none. ALE's own convention."""
+"""In place of a seed: do not seed. ALE has the same convention."""
 
 
 class Backend(Protocol):
@@ -75,14 +75,14 @@ class Backend(Protocol):
         """Step every row."""
 
     def render(self) -> Any:
-        """What row 0 looks like, where the environment was made to draw: whatever its own `render` gives."""
+        """A picture of row 0, as the environment's `render` returns it, if it was made for drawing."""
 
     def close(self) -> None:
         """Free what the environments hold."""
 
 
 FRAMES_PER_SECOND = 30.0
-"""Of environments that do not say it."""
+"""The rate for environments that do not state one."""
 
 
 def rate_of(metadata: Mapping[str, Any]) -> float:
@@ -92,7 +92,7 @@ def rate_of(metadata: Mapping[str, Any]) -> float:
 
 
 class Sync(Backend):
-    """Gymnasium environments in this process, one after the other; for one environment the bare thing."""
+    """Gymnasium environments in this process, stepped one after the other."""
 
     name = "sync"
     seed_every = 0

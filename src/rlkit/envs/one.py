@@ -124,7 +124,7 @@ class FreshWorld(gym.Wrapper[Any, Any, Any, Any]):
 
 @functools.cache
 def _quiet_mujoco() -> None:
-    """Have MuJoCo's warnings in the log at its finest level, instead of printed and appended to a file."""
+    """Send MuJoCo's warnings to the log at its finest level, instead of the terminal and a file."""
     with contextlib.suppress(ImportError):  # gym.make says better what is missing
         importlib.import_module("mujoco").set_mju_user_warning(lambda text: logger.trace("MuJoCo: {}", text))
 

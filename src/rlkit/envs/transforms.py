@@ -40,7 +40,7 @@ class ObservationTransform:
         self.scale = (1 / np.sqrt(self.moments.var + EPSILON)).astype(np.float32)
 
     def learn(self, obs: Array) -> None:
-        """Take observations `[N, ...]` of training into the statistics."""
+        """Update the statistics with observations `[N, ...]` of training."""
         if self.on:
             self.moments.update(obs)
             self._settle()

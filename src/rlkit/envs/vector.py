@@ -147,7 +147,7 @@ class VectorEnv:
         )
 
     def _show(self, raw: Array) -> None:
-        """Take in what the environments show now: the statistics learn from it, the policy sees it transformed."""
+        """Process new observations: update the statistics, then transform them for the policy."""
         self.raw = raw
         if self.seen.on and not np.isfinite(raw).all():  # the statistics would never be finite again
             raise self._not_finite(int(np.argwhere(~np.isfinite(raw))[0][0]), "an observation")
@@ -181,7 +181,7 @@ class VectorEnv:
         return "\n".join(lines)
 
     def state_dict(self) -> State:
-        """What brings every environment back: the episodes of the last seeds, and the actions since the oldest."""
+        """What restores every environment: the episodes of the last seeds, and the actions since the oldest."""
         longest = int(self.since.max())
         actions = self.actions[len(self.actions) - longest :]
         return {

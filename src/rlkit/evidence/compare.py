@@ -180,7 +180,7 @@ def _seconds(value: float) -> str:
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
-    """What has to be known to read the table."""
+    """Notes for reading the table."""
     told = [f"score: mean final return over seeds; interval: {KIND}"]
     if any(not math.isnan(row.p_best_better) for row in rows):
         told.append(

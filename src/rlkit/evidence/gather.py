@@ -24,7 +24,7 @@ LARGEST = 2**53
 
 @dataclass(frozen=True)
 class Session:
-    """What one seed of a run has to say; NaN where it says nothing."""
+    """The results of one seed of a run; NaN where one is missing."""
 
     seed: int
     folder: Path
@@ -70,7 +70,7 @@ class Run:
 
 
 def gather(words: Iterable[str | Path]) -> list[Run]:
-    """The runs that the words mean, each once, in the order of the words.
+    """The runs that the arguments name, each once, in the order of the arguments.
 
     Args:
         words: each a run's folder or that of a session of it; a folder with runs below it, such as that of a sweep or a

@@ -1,4 +1,4 @@
-"""How many seeds a claim needs, from the spread of the seeds that there are."""
+"""How many seeds a claim needs, estimated from the spread of the existing seeds."""
 
 from __future__ import annotations
 

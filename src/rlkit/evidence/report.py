@@ -1,4 +1,4 @@
-"""`rlkit report`: what some runs say, as one page that needs nothing else, and as Markdown with pictures beside it."""
+"""`rlkit report`: a self-contained page about some runs, and the same as Markdown with pictures beside it."""
 
 from __future__ import annotations
 

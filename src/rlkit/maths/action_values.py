@@ -1,4 +1,4 @@
-"""What a Q-network's output says of each action: its value, or the distribution of its return."""
+"""What a Q-network outputs for each action: its value, or the distribution of its return."""
 
 from __future__ import annotations
 

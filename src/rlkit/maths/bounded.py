@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rlkit.types import Array, Floats
 
 EDGE = 1e-6
-"""Actions are kept so far from the bounds, where the densities have no value."""
+"""Actions keep this distance from the bounds, at which the densities are not defined."""
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
 
 

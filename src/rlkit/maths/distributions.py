@@ -32,11 +32,11 @@ class Distribution(Protocol):
     """What an algorithm needs of a distribution."""
 
     outputs: int
-    """Outputs that the network owes: logits, or means."""
+    """Number of outputs of the network: logits, or means."""
     free: int
     """Parameters that do not depend on the state (log standard deviations); `P = outputs + free`."""
     free_init: float
-    """Their first value."""
+    """Their initial value."""
 
     def sample(self, params: Floats, rng: np.random.Generator) -> Array:
         """Draw actions `[N, ...]` for params `[N, P]`."""

@@ -1,4 +1,4 @@
-"""Actions that try out what is not thought best: over action values `Q [N, A]`, and over whole action spaces."""
+"""Exploratory actions: from action values `Q [N, A]`, and uniform over action spaces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_REPEATS = 10_000
 
 
 def epsilon_greedy(q: Floats, epsilon: float, rng: np.random.Generator) -> Array:
-    """The best action, but with probability `epsilon` any, evenly: each environment draws for itself.
+    """The greedy action, or with probability `epsilon` a uniform one, drawn for each environment.
 
     Returns:
         Actions `[N]`. An action other than the best has probability `epsilon / A`.
@@ -57,7 +57,7 @@ class Repeats:
         return np.where(repeated, self.action, q.argmax(-1))
 
     def state_dict(self) -> State:
-        """What is under way."""
+        """The actions being repeated."""
         return {"action": self.action, "left": self.left}
 
     def load_state_dict(self, state: State) -> None:

@@ -261,7 +261,7 @@ def temperature_loss(log_alpha: Tensor, entropy: Tensor, target: float, *, plain
 
 
 def standardise(x: Tensor, eps: float = 1e-8) -> Tensor:
-    """`(x - mean) / (std + eps)` with the sample's standard deviation, along the last axis; a single one becomes 0."""
+    """`(x - mean) / (std + eps)` with the sample standard deviation, along the last axis; a single value becomes 0."""
     if x.shape[-1] < 2:
         return torch.zeros_like(x)
     var, mean = torch.var_mean(x, -1, keepdim=True)

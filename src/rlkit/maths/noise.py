@@ -50,7 +50,7 @@ class Noise:
         return level, level
 
     def state_dict(self) -> State:
-        """Where the stretch of pink noise is."""
+        """The current stretch of pink noise, and the position in it."""
         return {"stretch": self.stretch, "at": self.at}
 
     def load_state_dict(self, state: State) -> None:

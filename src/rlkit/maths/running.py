@@ -24,7 +24,7 @@ class RunningMoments:
         self.squares: Array = np.full(shape, float(prior))  # sum of squared deviations from the mean
 
     def update(self, rows: Array) -> None:
-        """Take in rows `[B, *shape]`."""
+        """Update with rows `[B, *shape]`."""
         n, rows = len(rows), rows.astype(np.float64)
         alone = n == 1  # as every step of a single environment is: a row that does not deviate from its mean
         mean = rows[0] if alone else rows.mean(0)
@@ -66,7 +66,7 @@ class RunningRange:
         self.high = 0.0
 
     def update(self, values: Array) -> None:
-        """Take in a batch of any shape."""
+        """Update with a batch of any shape."""
         low, high = (float(x) for x in np.percentile(values, (5, 95)))
         if self.low is None:
             self.low, self.high = low, high
@@ -76,7 +76,7 @@ class RunningRange:
 
     @property
     def width(self) -> float:
-        """The distance, at least 1: small returns are not blown up."""
+        """The distance, at least 1, so that small returns are not scaled up."""
         return max(1.0, self.high - (self.low or 0.0))
 
     def state_dict(self) -> State:

@@ -1,1 +1,1 @@
-"""Memories: where transitions wait for their updates."""
+"""Memories: storage of transitions for the updates."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Trail:
-    """The steps of the episodes that are under way, `[t, N]`, across rollouts."""
+    """The steps of unfinished episodes, `[t, N]`, across rollouts."""
 
     def __init__(self, num_envs: int) -> None:
         self.fields: dict[str, Array] = {}

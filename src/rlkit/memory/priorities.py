@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rlkit.types import Array, Floats, State
 
 EPSILON = 1e-6
-"""Added to a priority, so that no row is forgotten."""
+"""Added to a priority, so that every row can be drawn."""
 
 
 class Priorities:

@@ -49,7 +49,7 @@ class Layout:
 
 
 def replay_bytes(cfg: ReplayConfig, spec: EnvSpec) -> int:
-    """What the arrays of a replay memory will take."""
+    """The bytes that the arrays of a replay memory will take."""
     layout, N = Layout(spec), spec.num_envs
     rows = _steps(cfg, N) * N
     total = rows * layout.width * 4
@@ -134,7 +134,7 @@ class ReplayMemory:
         return self.priorities is None and not self.cfg.combined
 
     def add(self, rollout: Rollout) -> None:
-        """Take in the transitions of a rollout; the oldest make room."""
+        """Add the transitions of a rollout; the oldest are overwritten."""
         T, N = rollout.steps, self.num_envs
         successor = rollout.obs[1:]
         if len(rollout.cut_t):
@@ -168,14 +168,14 @@ class ReplayMemory:
         self._forget()
 
     def interrupt(self) -> None:
-        """Treat the latest step of every environment as truncated: new episodes begin."""
+        """Treat the latest step of every environment as truncated, since new episodes begin."""
         if self.written:
             self.table[self._row(self.written - 1), self.layout.span["boundary"].start] = 1
         if self.frames is not None:
             self.frames.end(np.arange(self.num_envs))
 
     def _forget(self) -> None:
-        """Leave steps behind whose pictures have made room for newer ones."""
+        """Drop steps whose pictures have been overwritten."""
         if self.frames is None:
             return
         before = self.first

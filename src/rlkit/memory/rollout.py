@@ -30,7 +30,7 @@ class RolloutMemory:
         self.rows = 0
 
     def add(self, rollout: Rollout) -> None:
-        """Take a prepared rollout; the one before is forgotten."""
+        """Store a prepared rollout in place of the one before."""
         self.rollout = rollout
         rows = rollout.steps * rollout.num_envs
         arrays = {"obs": rollout.obs[:-1], **rollout.fields}

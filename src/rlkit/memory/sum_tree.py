@@ -23,7 +23,7 @@ class SumTree:
 
     @staticmethod
     def bytes(capacity: int) -> int:
-        """What a tree takes."""
+        """The bytes that a tree takes."""
         return 2 * 8 << max(0, capacity - 1).bit_length()
 
     @property

@@ -44,7 +44,7 @@ class NumpyKernels:
 
     @staticmethod
     def tensor(x: Array) -> Tensor:
-        """The way back."""
+        """The kernel's array as a tensor, on the same memory."""
         return _tensor(x)
 
     @staticmethod

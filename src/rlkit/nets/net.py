@@ -46,10 +46,10 @@ class Net(Protocol):
         """
 
     def predict(self, x: Tensor) -> Sequence[Tensor]:
-        """As `tape` with `frozen`, without the way back; valid until the next tape of the same batch size."""
+        """As `tape` with `frozen`, without a backward pass; valid until the next tape of the same batch size."""
 
     def infer(self, x: Array, k: int) -> Floats:
-        """Output `[B, O_k]` of network `k`, outside of any learning; `x` is a NumPy array."""
+        """Output `[B, O_k]` of network `k`, for acting; `x` is a NumPy array."""
 
     def infer_all(self, x: Array) -> list[Floats]:
         """The outputs of all networks, in one pass through what they share."""

@@ -79,7 +79,7 @@ class Optimizer(ABC):
     """
 
     keeps_grad = True
-    """Whether a step leaves the gradient as it is, so that its norm can be told later."""
+    """Whether a step leaves the gradient unchanged, so that its norm can be computed later."""
 
     def __init__(
         self,
@@ -203,7 +203,7 @@ class Momentum(Optimizer):
         flat.weight.sub_(direction, alpha=self.learning_rate)
 
     def state_dict(self) -> State:
-        """The mean square and the running sum, where there are."""
+        """The mean square and the running sum, if they are in use."""
         held = {"square": self.square, "sum": self.sum}
         return {name: value for name, value in held.items() if value is not None}
 

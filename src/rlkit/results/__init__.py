@@ -1,1 +1,1 @@
-"""Run folders: what is written, and what it says."""
+"""Results of a run: scores, statistics, plots, and the files that hold them."""

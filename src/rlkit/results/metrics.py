@@ -1,4 +1,4 @@
-"""What a learning curve says: SLM-Lab's measures of an agent, from the evaluations during training.
+"""SLM-Lab's measures of an agent, from the evaluations during training.
 
 `s_i = R_i - b` is the strength of the `i`-th evaluation: its mean return above that of a random policy.
 """

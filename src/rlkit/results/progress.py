@@ -1,4 +1,4 @@
-"""Where a session stands, and what its time went to."""
+"""The progress of a session, and its time by activity."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass
 class Phases:
-    """Seconds spent, by what for."""
+    """Seconds spent, by activity."""
 
     env: float = 0.0
     policy: float = 0.0
@@ -29,7 +29,7 @@ class Phases:
 
 @dataclass
 class Progress:
-    """Where a session stands."""
+    """The progress of a session."""
 
     seed: int
     frames: int

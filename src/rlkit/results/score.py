@@ -1,4 +1,4 @@
-"""A score, and the protocol that it was made by."""
+"""A score, and the protocol by which it was measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rlkit.results.stats import iqm
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a score was made."""
+    """How a score was measured."""
 
     env_id: str
     episodes: int

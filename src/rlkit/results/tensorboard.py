@@ -18,7 +18,7 @@ class EventLog:
     """Writes scalars to an event file of a session's folder. A resumed run opens a further one.
 
     The writers of TensorBoard and torch write from a thread, which hands an error of the disk to whichever call comes
-    next. This one writes when it is told to.
+    next. This one writes at once.
 
     Args:
         folder: where the event file goes.

@@ -131,7 +131,7 @@ def runs_root() -> Path:
     """The folder of all runs, absolute: `RLKIT_RUNS`, by default `runs` in the working directory.
 
     Raises:
-        RunFolderError: it names the home of a user that there is not.
+        RunFolderError: it names the home directory of an unknown user.
     """
     root = Path(os.environ.get("RLKIT_RUNS", "").strip() or "runs")
     try:
@@ -183,7 +183,7 @@ def _refuse_strange(folder: Path) -> None:
 
 
 def _no_run(folder: Path) -> str:
-    """Why a folder is no run's."""
+    """Why a folder is not that of a run."""
     if folder.is_dir():
         return "is not a run folder: it has no config.yaml"
     return "is a file, and a run is a folder" if folder.exists() else "does not exist"

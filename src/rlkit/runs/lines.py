@@ -1,4 +1,4 @@
-"""Files that grow: rows of JSON, and whatever else is appended piece by piece while a run is trained."""
+"""Append-only files: rows of JSON, and other data that is appended while a run is trained."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST_LINE = 2**20
 
 
 class AppendOnly:
-    """A file that grows by whole pieces: of a piece that the disk takes only in part, nothing stays."""
+    """A file to which whole pieces are appended; a piece that is written only in part is removed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,7 +45,7 @@ class AppendOnly:
                 raise
 
     def sync(self) -> None:
-        """Have everything on disk, before a checkpoint that counts on it."""
+        """Flush everything to disk, before a checkpoint that depends on it."""
         with writing(self.path):
             os.fsync(self.file.fileno())
 

@@ -1,4 +1,4 @@
-"""Checkpoints as files: which there are, and whether they are what their manifest says. Knows nothing of tensors."""
+"""Checkpoints as files: which exist, and whether they match their manifest. Tensors are read elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one sees of a search while it runs: a live table on a terminal, a line for each trial that ends elsewhere."""
+"""The display of a search: a live table on a terminal; elsewhere a line for each trial that ends."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def trial_table(trials: Sequence[FrozenTrial], width: int) -> Table:
 
 
 def line(trial: FrozenTrial) -> str:
-    """One trial that is over, in words."""
+    """A line about a trial that has ended."""
     params = ", ".join(f"{short(key)} {number(v)}" for key, v in trial.params.items())
     frames = trial.user_attrs.get(record.FRAMES, 0)
     error = trial.user_attrs.get(record.ERROR)
@@ -163,7 +163,7 @@ def best_trial(study: Study) -> FrozenTrial:
 
 
 def shown(path: Path) -> str:
-    """A path as one would type it: from the working directory where it lies below."""
+    """A path as a user would type it: relative if it lies below the working directory."""
     try:
         return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:

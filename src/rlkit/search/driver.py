@@ -1,4 +1,4 @@
-"""The side of a search: it asks a sampler for trials, keeps the slots busy, and mends what was interrupted.
+"""The driver of a search: it asks a sampler for trials, keeps the slots busy, and restarts interrupted trials.
 
 The trials report and tell for themselves (`search/job.py`), so a driver that dies loses nothing: the same command goes
 on to the same total. A trial keeps its number, its parameters and its folder whatever happens; one whose process has
@@ -72,7 +72,7 @@ class Driver:
     slots: dict[int, int] = field(default_factory=dict)
 
     def run(self) -> Study:
-        """Go on to the total.
+        """Run trials up to the total.
 
         Raises:
             SearchError: too many trials failed, or the folder holds another search.
@@ -144,7 +144,7 @@ class Driver:
             self.starter.close()
 
     def _trials(self) -> list[FrozenTrial]:
-        """Those that count: a failed trial that is repeated gives its place to the one that repeats it."""
+        """The trials that count: a repeated trial takes the place of the failed one."""
         trials = self.study.get_trials(deepcopy=False)
         repeated = {t.user_attrs.get(record.REPEATS) for t in trials}
         return [t for t in trials if t.number not in repeated]
@@ -169,7 +169,7 @@ class Driver:
             logger.info("{} repeated", count(len(failed), "failed trial"))
 
     def _fill(self, total: int) -> bool:
-        """Start what there is room for; returns whether anything is under way."""
+        """Start trials in free slots; returns whether any trial is running."""
         trials = self._trials()
         open_ones = [t for t in trials if t.state not in record.OVER]
         elsewhere = {t.number for t in open_ones if t.number not in self.jobs and self._at_work(t)}
@@ -212,7 +212,7 @@ class Driver:
             self.display.listen()
 
     def _settle(self) -> None:
-        """Look after the trials that have ended."""
+        """Handle the trials that have ended."""
         ended = [number for number, job in self.jobs.items() if job.done()]
         trials = {t.number: t for t in self._trials()}
         for number in ended:
@@ -263,7 +263,7 @@ class Driver:
             )
 
     def _stop(self, why: BaseException) -> None:
-        """Have the jobs save and end, and wait for them; a second Ctrl-C ends them at once."""
+        """Ask the jobs to save and end, and wait for them; a second Ctrl-C ends them at once."""
         if not self.jobs:
             return
         named = "interrupted" if isinstance(why, KeyboardInterrupt) else "given up"

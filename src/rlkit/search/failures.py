@@ -9,7 +9,7 @@ from rlkit.errors import EnvError, RlkitError, RunFolderError
 from rlkit.runs.lock import BusyError
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
-"""What the system says where a disk is full, broken or gone."""
+"""Error numbers of a disk that is full, broken or gone."""
 PLACE = (*DISK, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 """The same, and where a folder may not be written."""
 UNWRITABLE = "cannot write "
@@ -67,7 +67,7 @@ def told(error: BaseException) -> str:
 
 
 def brief(text: str) -> str:
-    """The line of an error that says most, without Hydra's advice."""
+    """The most informative line of an error, without Hydra's advice."""
     lines = [line.strip() for line in text.splitlines()]
     kept = [line for line in lines if line and not line.startswith(("See http", "Set the environment variable"))]
     return "" if not kept else kept[-1] if "Traceback (most recent call last)" in text else kept[0]

@@ -80,7 +80,7 @@ class Finished:
         raise ConfigError(f"trial {number} is not complete\n  the best that are: {known}")
 
     def config(self, trial: FrozenTrial) -> RunConfig:
-        """What a trial trained in the search, with the budget that it had there, outside of any search.
+        """The configuration of a trial as a run outside of the search, with the budget that it had there.
 
         Raises:
             SearchError: its folder is gone, or holds another trial.

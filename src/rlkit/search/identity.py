@@ -1,4 +1,4 @@
-"""What makes a search that search, and a trial's folder that trial's: nothing is told of what was not trained."""
+"""The identity of a search and of a trial's folder, so that no result is reported of what was not trained."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SHOWN = 8
 
 
 def describe(space: Space, choices: dict[str, str], search: Any) -> dict[str, Any]:
-    """What makes a search that search."""
+    """The identity of a search: its space and its configuration."""
     return {
         "space": {
             key: json.loads(optuna.distributions.distribution_to_json(distribution))

@@ -1,4 +1,4 @@
-"""The side of a trial: it trains, reports to the study, asks the pruner, and tells how it ended."""
+"""A trial's process: it trains, reports to the study, asks the pruner, and records how it ended."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def ranked(value: float, before: Sequence[float]) -> float:
 
 
 def fail(study: Study, trial: Trial, error: Exception, status: str = "failed") -> None:
-    """Tell that a trial crashed: the sampler does not learn from it."""
+    """Record that a trial crashed; the sampler does not learn from it."""
     trial.set_user_attr(record.STATUS, status)
     trial.set_user_attr(record.ERROR, failures.told(error))
     trial.set_user_attr(record.FAULT, not failures.of_user(error))

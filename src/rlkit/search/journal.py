@@ -29,11 +29,11 @@ from rlkit.runs.folder import writing
 FIRST = b'{"op_code"'
 """How every record begins."""
 STALE_SECONDS = 30.0
-"""A lock that nobody has released for so long belongs to a process that has died, as for Optuna."""
+"""A lock held for this many seconds belongs to a process that has died, as in Optuna."""
 DEAD_SECONDS = 1.0
 """The same where the process is known to be dead. An append takes milliseconds."""
 WORD_SECONDS = 2.0
-"""A wait for the lock is explained after so long."""
+"""A wait for the lock is explained after this many seconds."""
 
 
 class Journal(JournalStorage):
@@ -238,7 +238,7 @@ def _holder(lock: Path) -> bytes:
 
 
 def _dead(holder: bytes) -> bool:
-    """Whether the holder is a process of this machine that is no more."""
+    """Whether the holder was a process of this machine that has ended."""
     words = holder.decode(errors="replace").split()
     return len(words) == 3 and words[0] == socket.gethostname() and words[1].isdecimal() and not _alive(int(words[1]))
 

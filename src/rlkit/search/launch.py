@@ -1,4 +1,4 @@
-"""Starting trials and the jobs of sweeps through Hydra's launchers, and noticing when they have ended."""
+"""Start trials and jobs of sweeps through Hydra's launchers, and notice when they end."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Job(Protocol):
         """Whether it has ended."""
 
     def answered(self) -> bool:
-        """Whether one that has ended could still say how; one that was killed could not."""
+        """Whether a job that has ended reported how; a killed job does not."""
 
     def error(self) -> BaseException | None:
-        """Why it failed, where it could still say so."""
+        """Why it failed, if it reported that."""
 
     def stop(self, *, hard: bool) -> None:
         """Ask it to save and end, or end it at once."""

@@ -130,7 +130,7 @@ class Sweep:
         return varied(self.jobs)[number]
 
     def note(self) -> None:
-        """Keep what is known of the jobs for `rlkit status`."""
+        """Record the state of the jobs for `rlkit status`."""
         note_plan(self.folder, self.jobs, {number: failures.told(error) for number, error in self.failed.items()})
 
     def start_in_turn(self, starter: Starter, interrupts: Interrupts) -> None:
@@ -192,7 +192,7 @@ class Sweep:
         return f"{self._state(number)} at {frames:,} frames, {display.number(score)}"
 
     def interrupted(self, said: str, *, on_cluster: bool) -> None:
-        """Have the jobs on this machine save and end; a second Ctrl-C ends them at once."""
+        """Ask the jobs on this machine to save and end; a second Ctrl-C ends them at once."""
         if self.failed:
             self.say(self._failures())
         if on_cluster or not self.running:
@@ -212,7 +212,7 @@ class Sweep:
                 job.stop(hard=True)
 
     def how_to_go_on(self, said: str, on_cluster: bool) -> str:
-        """What is left after Ctrl-C."""
+        """What remains to be done after Ctrl-C."""
         look = f"rlkit status {shlex.quote(shown(self.folder))}"
         if on_cluster:
             return f"the jobs stay with SLURM; to see how they stand: {look}"

@@ -70,7 +70,7 @@ def importances(study: Study) -> dict[str, float]:
 
 
 def show(folder: SweepFolder, study: Study, frames: int, console: Console | None = None) -> None:
-    """Print the card of a search that is over, and below it, whole at any width, what to do next."""
+    """Print the card of a search that has ended, and below it, never wrapped, what to do next."""
     console = console or Console(highlight=False)
     trials = study.get_trials(deepcopy=False)
     counts = {name: sum(state(t) == name for t in trials) for name in ("complete", "pruned", "diverged", "failed")}

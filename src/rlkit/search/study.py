@@ -169,7 +169,7 @@ def join(url: str, name: str, sampler: BaseSampler | None = None, pruner: BasePr
 
 @dataclass(frozen=True)
 class Process:
-    """Which process works at a trial."""
+    """The process that works on a trial."""
 
     host: str
     pid: int
@@ -219,7 +219,7 @@ def slurm_knows(job: str) -> bool:
 
 
 def at_work(trial: FrozenTrial, run: RunFolder) -> bool:
-    """Whether somebody works at a trial that is not over, or will."""
+    """Whether a process works on an unfinished trial, or will."""
     process, job = trial.user_attrs.get(PROCESS), trial.user_attrs.get(JOB)
     if process is not None and Process(**process).alive(run):
         return True

@@ -64,7 +64,7 @@ def _range(search: SweepFolder) -> str:
 
 @dataclass(frozen=True)
 class Validated:
-    """A trial, what the search thought of it, and what fresh seeds say."""
+    """A trial, its score in the search, and its score on fresh seeds."""
 
     trial: int
     searched: float
@@ -75,7 +75,7 @@ class Validated:
 
     @property
     def gap(self) -> float:
-        """How much better the search saw it than it is."""
+        """By how much the search's score exceeds that on fresh seeds."""
         return self.searched - self.mean
 
 

@@ -153,7 +153,7 @@ def _is_real(value: object) -> bool:
 
 
 def size(number: float) -> str:
-    """Bytes as one reads them."""
+    """A number of bytes with its unit."""
     for unit in ("bytes", "kB", "MB"):
         if number < 1000:
             return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
@@ -168,7 +168,7 @@ def _from_python(publication: Publication) -> str:
 
 
 def _video(publication: Publication) -> str:
-    """The newest video, where there is one."""
+    """The newest video, if there is one."""
     videos = [p for p in publication.files if Path(p).suffix == ".mp4" and Path(p).stem.isdigit()]
     if not videos:
         return ""

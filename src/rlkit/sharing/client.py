@@ -67,7 +67,7 @@ def client(repo: Repo, *, write: bool = False) -> Iterator[HfApi]:
 
 
 def _explained(error: BaseException, repo: Repo, token: str | None) -> str | None:
-    """What an error of the client means; None where it is none of the Hub's."""
+    """What an error of the client means; None for an error that is not of the Hub."""
     from huggingface_hub import errors
 
     causes = [error]

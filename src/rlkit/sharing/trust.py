@@ -1,4 +1,4 @@
-"""What a run of somebody else's may have imported: nothing, unless the user names the module."""
+"""Modules that a run from the Hub may import: none, unless the user names them."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def main() -> None:
     def tell(line: str) -> None:
         try:
             print(line, file=complaints)
-        except OSError:  # nobody listens any more
+        except OSError:  # the process that trained has ended
             print(line, file=sys.stderr)
 
     follow(folder, stop, tell)

@@ -1,4 +1,4 @@
-"""From the rows of a run's folder to trackers: each row once, in the order of frames, whoever sends it and when."""
+"""Send the rows of a run's folder to trackers: each row once, in the order of frames."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Sender:
     def send(self, *, all_written: bool) -> int:
         """Send what is new; returns the number of rows.
 
-        How far a row is sent is noted before the row: whoever is killed between the two leaves a row out, which is
+        Each row is noted before it is sent: a process killed between the two leaves a row out, which is
         better than a curve that goes back.
         """
         state = self._state()
@@ -111,7 +111,7 @@ class Sender:
 
 
 class Feed:
-    """All sessions of a run, to several trackers. What fails is told, and left alone from then on.
+    """Sends all sessions of a run to several trackers. A tracker that fails is reported, and not used again.
 
     Args:
         folder: of the run.
@@ -164,9 +164,9 @@ class Feed:
     @contextlib.contextmanager
     def _told(self, sender: Sender) -> Any:
         try:
-            with contextlib.redirect_stdout(io.StringIO()):  # some clients talk
+            with contextlib.redirect_stdout(io.StringIO()):  # some clients print
                 yield
-        except (Exception, SystemExit) as error:  # whatever a tracker does, training and the other trackers go on
+        except (Exception, SystemExit) as error:  # a failing tracker must not stop the others
             self.senders.remove(sender)
             why = " ".join(str(error).split()) or type(error).__name__
             self.tell(

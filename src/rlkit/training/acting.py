@@ -1,4 +1,4 @@
-"""An algorithm that plays: in an evaluation, for a video, for a user."""
+"""Acting with an algorithm: in an evaluation, for a video, for a user."""
 
 from __future__ import annotations
 

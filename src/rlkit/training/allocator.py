@@ -1,4 +1,4 @@
-"""What this process asks of its memory allocator."""
+"""Settings of the memory allocator of this process."""
 
 from __future__ import annotations
 

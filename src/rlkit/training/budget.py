@@ -1,4 +1,4 @@
-"""Whether there is room for a run: what its parts will take, forecast before they are made."""
+"""Whether there is memory for a run: the needs of its parts, estimated before they are made."""
 
 from __future__ import annotations
 

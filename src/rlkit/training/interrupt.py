@@ -1,4 +1,4 @@
-"""What signals ask of a session: to stop with a checkpoint, to save and continue, or to make room on a cluster."""
+"""Signals to a session: stop with a checkpoint, save and continue, or make room on a cluster."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any, Self
 
 ECHO_SECONDS = 1.0
-"""One Ctrl-C may come more than once: from the terminal, and passed on by whoever started the job."""
+"""One Ctrl-C may arrive more than once: from the terminal, and from the process that started the job."""
 HANG_UP = getattr(signal, "SIGHUP", None)
 MAKE_ROOM = getattr(signal, "SIGUSR2", None)
 """What submitit has SLURM send before the time limit: its own handler queues the job again and ends it."""

@@ -1,4 +1,4 @@
-"""One judgement on all seeds of a trial: they advance from evaluation to evaluation together."""
+"""One pruning decision for all seeds of a trial, which advance from evaluation to evaluation together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session writes and tells of itself: rows, events, progress and its result."""
+"""What a session writes and reports: rows, events, progress and its result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WATCH_SECONDS = 0.2
 
 @dataclass
 class Counts:
-    """How far a session is."""
+    """The counts of a session."""
 
     frames: int = 0
     updates: int = 0
@@ -164,7 +164,7 @@ class Logbook:
         )
 
     def sync(self) -> None:
-        """Have the rows on the disk."""
+        """Flush the rows to disk."""
         for file in (self.metrics, self.evals, self.timing):
             file.sync()
 
@@ -205,7 +205,7 @@ class Logbook:
         return result
 
     def progress(self) -> Progress:
-        """Where the session stands."""
+        """The progress of the session."""
         counts = self.counts
         return Progress(
             seed=self.seed,

@@ -41,7 +41,7 @@ class Parts:
     collector: Collector
     evaluator: Evaluator
     facts: dict[str, Any]
-    """What is told of them at the start of a run."""
+    """Facts about them that are shown at the start of a run."""
 
 
 def build(

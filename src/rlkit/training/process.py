@@ -1,4 +1,4 @@
-"""What a session asks of the process that it runs in, and how it leaves it."""
+"""Settings of the process that a session runs in, and how they are restored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DETERMINISTIC_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 
 @contextlib.contextmanager
 def threads_of(config: RunConfig) -> Iterator[None]:
-    """Hold this process to the threads of a session, and let denormal numbers count as zero; then restore both."""
+    """Limit this process to the threads of a session, and flush denormal numbers to zero; then restore both."""
     pools = ThreadpoolController()
     threads, flushing = torch.get_num_threads(), _flushes_denormals()
     torch.set_num_threads(config.threads)

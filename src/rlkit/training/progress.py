@@ -1,4 +1,4 @@
-"""What a session tells those who watch it: a live panel, a pipe to another process, a pruner, a test."""
+"""What a session reports to its watchers: a live panel, a pipe to another process, a pruner, a test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rlkit.results.progress import Progress
 
 Verdict: TypeAlias = Literal["pruned", "stopped"]
-"""Why a session ends before its budget: it does too badly, or it is to be continued another time."""
+"""Why a session ends before its budget: it was pruned, or stopped to be continued."""
 
 Judge: TypeAlias = Callable[[int, float], Verdict | None]
 """`(frames, mean return) -> verdict`, asked after every evaluation; None lets the session continue."""

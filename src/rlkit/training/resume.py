@@ -1,4 +1,4 @@
-"""Before a run is resumed: everything that refuses it is found while nothing has been changed."""
+"""Checks before a run is resumed; a run that is refused is left unchanged."""
 
 from __future__ import annotations
 

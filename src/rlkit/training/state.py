@@ -36,7 +36,7 @@ def collecting(parts: Parts) -> dict[str, State]:
 
 
 def whole(parts: Parts, counts: Counts, wall_seconds: float) -> dict[str, State]:
-    """The whole state as it is now, by parts, without copies."""
+    """The current state, by parts, without copies."""
     return {
         **collecting(parts),
         "memory": parts.memory.state_dict(),

@@ -47,7 +47,7 @@ class TrialError(RlkitError):
 
 
 class TrialKilledError(TrialError):
-    """The same, where somebody killed their processes: what they had saved is whole."""
+    """The same, where their processes were killed: what they had saved is whole."""
 
 
 class TrialFaultError(Exception):
@@ -181,7 +181,7 @@ def _record(config: RunConfig, folder: RunFolder) -> None:
 
 
 class _Watcher:
-    """Passes on to the display, and keeps the environment's facts in run.json."""
+    """Forwards to the display, and keeps the environment's facts in run.json."""
 
     def __init__(self, folder: RunFolder, display: Display | None) -> None:
         self.folder, self.display = folder, display

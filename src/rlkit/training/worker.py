@@ -32,7 +32,7 @@ FAULT = 1
 
 
 class Pipe(Watcher):
-    """A `Watcher` that tells the parent process.
+    """A `Watcher` that reports to the parent process.
 
     It takes over standard output; what an environment prints goes to standard error, which is the run's log.
     """
@@ -52,7 +52,7 @@ class Pipe(Watcher):
         self.send({"report": [frames, value]})
 
     def send(self, message: dict[str, Any]) -> None:
-        """One line; if nobody reads it any more, the closed input stops the session."""
+        """Write one line; if the reader has gone, the closed input stops the session."""
         try:
             print(json.dumps(message), file=self.channel, flush=True)
         except OSError:
@@ -71,7 +71,7 @@ def _set(node: Any, path: Sequence[str], value: Any) -> None:
 
 
 def main() -> int:
-    """Train the session; the exit status tells how it went."""
+    """Train the session; returns the exit status."""
     started = time.perf_counter()
     if MAKE_ROOM is not None:
         signal.signal(MAKE_ROOM, signal.SIG_IGN)  # for the parent, which then asks
