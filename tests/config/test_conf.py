@@ -10,6 +10,7 @@ import yaml
 from tests.training.runs import session
 
 from rlkit import compose
+from rlkit.cli.verbs import run as verb
 from rlkit.config.algorithms import ALGORITHMS
 from rlkit.config.describe import walk
 from rlkit.config.explain import explain
@@ -19,7 +20,7 @@ from rlkit.errors import ConfigError, DivergedError
 from rlkit.runs.folder import read_rows
 
 ROOT = Path(__file__).parents[2]
-LOW_TO_HIGH = ["algo", "env", "tuned", "experiment", "legacy"]
+LOW_TO_HIGH = ["algo", "env", "local", "tuned", "experiment", "debug", "legacy"]
 
 
 def test_the_files_state_every_key_as_the_dataclasses_have_it():
@@ -47,15 +48,22 @@ def test_of_all_that_set_a_key_the_last_wins(highest: int, tmp_path: Path, monke
     env = "# @package _global_\ndefaults: [/schema/env/env@env, _self_]\nenv: {name: mine, id: CartPole-v1}\n"
     algo = "# @package _global_\ndefaults: [ppo, _self_]\n"
     heads = {"algo": algo, "env": env}
-    names = {"algo": "mine", "env": "mine", "tuned": "mine_mine", "experiment": "mine", "legacy": "mine"}
+    names = dict.fromkeys(LOW_TO_HIGH, "mine") | {"local": "machine", "tuned": "mine_mine"}
     for number, group in enumerate(LOW_TO_HIGH):
         file = tmp_path / "conf" / group / f"{names[group]}.yaml"
         file.parent.mkdir(parents=True)
-        setting = f"frames: {1000 + number}\n" if number < highest else ""
+        setting = f"frames: {1000 + number}\nalgo: {{gamma: 0.{10 + number}}}\n" if number < highest else ""
         file.write_text(heads.get(group, "# @package _global_\n") + setting)
-    given = ["algo=mine", "env=mine", "experiment=mine", "+legacy=mine"]
-    assert compose(given).frames == (999 + highest if highest else 100_000)
-    assert compose([*given, "frames=7777"]).frames == 7777
+    given = ["algo=mine", "env=mine", "experiment=mine", "debug=mine", "+legacy=mine"]
+    config, known = compose(given), RunConfig.__dataclass_fields__["frames"].default
+    assert config.frames == (999 + highest if highest else known)
+    assert config.algo.gamma == (pytest.approx((9 + highest) / 100) if highest else 0.99)
+    config = compose([*given, "frames=7777", "algo.gamma=0.5"])
+    assert (config.frames, config.algo.gamma) == (7777, 0.5)
+    sources = {row.key: row.source for row in explain(["frames", "algo.gamma"], given)}
+    last = LOW_TO_HIGH[highest - 1]
+    if highest:
+        assert set(sources.values()) == {f"conf/{last}/{names[last]}.yaml"}
 
 
 def test_an_experiment_chooses_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -124,6 +132,17 @@ def test_every_key_can_be_explained(algo: str):
             value = value[part]
         assert found[key].value == value
     assert found["algo.gamma"].source.startswith("conf/")
+
+
+def test_a_folder_of_ones_own_is_searched(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    recipe = "# @package _global_\nalgo: {gamma: 0.77}\n"
+    (tmp_path / "mine" / "experiment" / "recipe.yaml").write_text(recipe)
+    words = ["algo.gamma", "experiment=recipe", "--config-dir", str(tmp_path / "mine")]
+    assert verb("explain", words) == 0
+    said = capsys.readouterr().out
+    assert "algo.gamma = 0.77" in said
+    assert f"set by: {tmp_path / 'mine' / 'experiment' / 'recipe.yaml'}" in said
 
 
 def test_the_source_of_a_value_is_named():

@@ -23,7 +23,9 @@ def run(arguments: Sequence[str]) -> None:
         prog="rlkit explain", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("words", nargs="*", metavar="KEY|key=value", help="keys to explain; overrides to compose with")
-    words = parser.parse_args(arguments).words
+    parser.add_argument("--config-dir", "-cd", metavar="FOLDER", help="a folder with groups of your own")
+    given = parser.parse_args(arguments)
+    words = given.words
     from rlkit.config.explain import explain
     from rlkit.config.schema import GROUPS
 
@@ -32,7 +34,7 @@ def run(arguments: Sequence[str]) -> None:
     if not names:  # `rlkit explain algo=ppo` asks for the group
         groups = {word.partition("=")[0] for word in overrides}
         names = [name for name in ("algo", "env", "net", "memory", "search") if name in groups & set(GROUPS)]
-    print("\n\n".join(text(found) for found in explain(names, overrides)))
+    print("\n\n".join(text(found) for found in explain(names, overrides, config_dir=given.config_dir)))
 
 
 def text(found: Explained) -> str:

@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from rlkit.config import complaints
 from rlkit.config.describe import Described, walk
 from rlkit.config.run import RunConfig
-from rlkit.config.schema import GROUPS, config_folders, hydra_session, opened, to_config
+from rlkit.config.schema import GROUPS, config_folders, hydra_session, opened, searched, to_config
 from rlkit.errors import ConfigError
 from rlkit.reading import read_yaml
 
@@ -31,17 +31,20 @@ class Explained:
     """A file, `command line`, or `default`."""
 
 
-def explain(names: Sequence[str], overrides: Sequence[str] = ()) -> list[Explained]:
+def explain(
+    names: Sequence[str], overrides: Sequence[str] = (), *, config_dir: str | Path | None = None
+) -> list[Explained]:
     """Explain keys and groups of the configuration that overrides compose to.
 
     Args:
         names: dotted keys such as `algo.clip_coef`, or parts such as `algo`; none: every key.
         overrides: as on the command line.
+        config_dir: a folder with groups of your own, searched beside rlkit's.
 
     Raises:
         ConfigError: a key is not known, or an override is not accepted.
     """
-    config, layers = _composed(overrides)
+    config, layers = _composed(overrides, config_dir)
     fields = dict(_fields(config))
     for name in names:
         if name not in fields:
@@ -69,16 +72,17 @@ def _fields(config: RunConfig) -> Iterator[tuple[str, Described]]:
             yield key, field
 
 
-def _composed(overrides: Sequence[str]) -> tuple[RunConfig, list[tuple[str, Any]]]:
+def _composed(overrides: Sequence[str], config_dir: str | Path | None) -> tuple[RunConfig, list[tuple[str, Any]]]:
     """The configuration, and the values that each file and the command line give, by rising precedence."""
-    words = opened(overrides)
-    with complaints.short(config_folders(None), overrides), hydra_session():
-        config = to_config(hydra_compose("config", list(words)), overrides)
+    words = opened(overrides, config_dir)
+    with complaints.short(config_folders(config_dir), overrides), hydra_session():
+        hydra_words = [*searched(config_dir), *words]
+        config = to_config(hydra_compose("config", hydra_words), overrides)
         loader = GlobalHydra.instance().config_loader()
-        chosen = loader.compute_defaults_list("config", list(words), RunMode.RUN).defaults
+        chosen = loader.compute_defaults_list("config", hydra_words, RunMode.RUN).defaults
     layers = []
     for entry in chosen:
-        file = _file(entry.config_path)
+        file = _file(entry.config_path, config_folders(config_dir))
         if file is not None and (values := read_yaml(file)):
             values = {key: value for key, value in values.items() if key not in ("defaults", "hydra")}
             place = "" if "@package _global_" in file.read_text(encoding="utf-8") else entry.package or ""
@@ -99,9 +103,9 @@ def _merge(values: dict[str, Any], more: dict[str, Any]) -> None:
             values[key] = value
 
 
-def _file(path: str | None) -> Path | None:
+def _file(path: str | None, folders: Sequence[Path]) -> Path | None:
     """The YAML file of an entry of the defaults list; None for a dataclass."""
-    files = [folder / f"{path}.yaml" for folder in config_folders(None)]
+    files = [folder / f"{path}.yaml" for folder in folders]
     return next((file for file in files if file.is_file()), None)
 
 

@@ -89,9 +89,14 @@ def compose(
         load_extensions()
         with complaints.short((), overrides, Path(base)):
             return _from_file(Path(base), overrides)
-    extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
     with complaints.short(config_folders(config_dir), overrides), hydra_session():
-        return to_config(hydra_compose("config", [*extra, *opened(overrides, config_dir)]), overrides)
+        words = [*searched(config_dir), *opened(overrides, config_dir)]
+        return to_config(hydra_compose("config", words), overrides)
+
+
+def searched(config_dir: str | Path | None) -> list[str]:
+    """The override by which Hydra searches a further folder; none without one."""
+    return [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
 
 
 def complete(choices: Mapping[str, str], values: Mapping[str, Any]) -> run.RunConfig:
