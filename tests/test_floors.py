@@ -1,6 +1,7 @@
 """Imports run downwards only: no room imports one above it, and no modules import each other in a circle."""
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -43,3 +44,40 @@ def test_private_parts_of_hydra_and_optuna_are_used_in_one_file():
     )
     users = {path.name for path in ROOT.rglob("*.py") if any(word in path.read_text() for word in private)}
     assert users == {"private.py"}
+
+
+def test_contributing_has_the_floors_from_the_top_down():
+    page = (ROOT.parents[1] / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"`(\w+)`", page.partition("Imports run downwards only:")[2].partition(", and the modules")[0])
+    assert named == [room for rooms in reversed(FLOORS) for room in sorted(rooms.split(), key=named.index)]
+
+
+def imported(room: str) -> dict[str, set[str]]:
+    """Module of a room -> the outermost packages that it imports."""
+    found = {}
+    for name, path in MODULES.items():
+        if name.startswith(f"rlkit.{room}"):
+            nodes = list(ast.walk(ast.parse(path.read_text())))
+            plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+            deeper = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+            found[name] = {module.partition(".")[0] for module in plain | deeper}
+    return found
+
+
+def test_hydra_is_known_to_the_command_line_the_configuration_and_searches_alone():
+    users = {name.split(".")[1] for name, packages in imported("").items() if packages & {"hydra", "omegaconf"}}
+    assert users == {"cli", "config", "search"}
+
+
+def test_algorithms_and_mathematics_know_neither_the_log_nor_files():
+    for room in ("algos", "maths", "nets"):
+        for name, packages in imported(room).items():
+            assert not packages & {"loguru", "hydra", "omegaconf", "pathlib", "os", "yaml"}, name
+
+
+def test_random_numbers_come_from_streams():
+    shared = re.compile(r"\bnp\.random\.(?!default_rng|Generator|SeedSequence|PCG64)\w+\(|(?<![.\w])random\.\w+\(")
+    for name, path in MODULES.items():
+        if name != "rlkit.seeding":  # which seeds and restores the global ones
+            code = re.sub(r'""".*?"""|#.*', "", path.read_text(), flags=re.DOTALL)
+            assert not shared.search(code), f"{name}: {shared.search(code)}"
