@@ -6,12 +6,26 @@ import os
 import re
 from pathlib import Path
 
+from rlkit.errors import ConfigError
+
 LINE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)")
 
 
 def setting(name: str) -> str | None:
     """The value of a setting; None if it is not set, or empty."""
     return os.environ.get(name, "").strip() or read_dotenv().get(name) or None
+
+
+def flag(name: str) -> bool:
+    """Whether a setting is on; off where it is not set.
+
+    Raises:
+        ConfigError: it is neither true nor false.
+    """
+    given = (setting(name) or "false").lower()
+    if given not in ("true", "1", "yes", "false", "0", "no"):
+        raise ConfigError(f"{name}={given} is not accepted\n  accepted: true or false")
+    return given in ("true", "1", "yes")
 
 
 def read_dotenv(path: Path | None = None) -> dict[str, str]:

@@ -9,6 +9,7 @@ from loguru import logger
 
 from rlkit import compose, train
 from rlkit.display.logs import borrowed_log, log_to
+from rlkit.errors import ConfigError
 
 
 def handlers() -> list[int]:
@@ -57,3 +58,29 @@ def test_a_second_call_takes_the_place_of_the_first(tmp_path: Path):
     assert (first, second) == ([], ["x 1"])
     lines = (tmp_path / "run.log").read_text().splitlines()
     assert [line.split()[2:] for line in lines] == [["INFO", "x", "1"], ["DEBUG", "y"]]
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [("", ["i", "w"]), ("debug", ["d", "i", "w"]), ("WARNING", ["w"]), ("trace", ["t", "d", "i", "w"])],
+)
+def test_the_level_of_what_is_shown_can_be_chosen(
+    level: str, shown: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LOG_LEVEL", level)
+    seen: list[str] = []
+    with borrowed_log():
+        log_to(tmp_path / "run.log", seen.append)
+        logger.trace("t")
+        logger.debug("d")
+        logger.info("i")
+        logger.warning("w")
+    assert seen == shown
+    written = [line.split()[-1] for line in (tmp_path / "run.log").read_text().splitlines()]
+    assert written == (["t"] if level == "trace" else []) + ["d", "i", "w"]  # run.log has everything
+
+
+def test_a_level_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    with pytest.raises(ConfigError, match=r"LOG_LEVEL=LOUD is not accepted\n  accepted: TRACE, DEBUG, INFO"):
+        log_to(None, print)

@@ -2,10 +2,11 @@ import math
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
-from rlkit.errors import DivergedError, EnvError
+from rlkit.errors import ConfigError, DivergedError, EnvError
 from rlkit.runs.folder import read_rows
-from rlkit.training import logbook
+from rlkit.training import checkpoint, logbook
 from tests.training.runs import StopAfter, session, traces
 
 ENVS = {
@@ -99,6 +100,45 @@ def test_the_metrics_say_what_exploration_draws_with(algo: str, kind: str, tmp_p
         expected = 0.8 - 0.6 * min(1, row["frames"] / 400)
         assert row[f"train/{name}"] == pytest.approx(expected, abs=0.6 * 64 / 400)  # a rollout before, at the most
     assert rows[-1][f"train/{name}"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("algo", ["ppo", "a2c_sil", "reinforce", "dqn", "sarsa", "sac", "td3", "random"])
+def test_norms_of_weights_and_gradients_are_logged_on_demand(algo: str, tmp_path: Path):
+    env = "pendulum" if algo in ("sac", "td3") else "cartpole"
+    small = ["frames=600", "num_envs=4", "log.every_frames=200", "eval.episodes=1", "eval.periodic_episodes=1"]
+    learning = ["algo.learning_starts=64"] if algo in ("dqn", "sac", "td3") else []
+    words = [f"algo={algo}", f"env={env}", "~tuned", *small, *learning, "log.norms=true"]
+    if algo != "random":
+        words += ["net.hidden=[8]"]
+    session(tmp_path / "s", words)
+    newest = checkpoint.newest(tmp_path / "s" / "checkpoints")
+    weights = checkpoint.load_weights(newest)
+    row = read_rows(tmp_path / "s" / "metrics.jsonl")[-1]
+    found = {name.removeprefix("train/weight_norm/") for name in row if name.startswith("train/weight_norm/")}
+    assert found == set(weights)
+    for name in found:
+        assert row[f"train/weight_norm/{name}"] == pytest.approx(float(weights[name].norm()), rel=1e-5)
+    gradients = [value for name, value in row.items() if name.startswith("train/gradient_norm/")]
+    assert len(gradients) == len(found)
+    assert any(value > 0 for value in gradients) == bool(found)
+
+
+def test_rows_are_shown_on_demand(tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    said: list[str] = []
+    handler = logger.add(lambda message: said.append(str(message)), format="{message}")
+    try:
+        session(tmp_path / "a", tiny)
+        assert not [line for line in said if "train/entropy" in line]
+        monkeypatch.setenv("LOG_METRICS", "true")
+        session(tmp_path / "b", tiny)
+        rows = [line for line in said if "train/entropy" in line]
+        assert len(rows) == len(read_rows(tmp_path / "b" / "metrics.jsonl"))
+        assert rows[0].startswith("seed 0: frames 128, rollout/episodes")
+        monkeypatch.setenv("LOG_METRICS", "maybe")
+        with pytest.raises(ConfigError, match=r"LOG_METRICS=maybe is not accepted"):
+            session(tmp_path / "c", tiny)
+    finally:
+        logger.remove(handler)
 
 
 def test_tensorboard_reads_the_events(tiny: list[str], tmp_path: Path):

@@ -54,6 +54,8 @@ class Algorithm(ABC):
 
     rng: np.random.Generator
     """The stream that actions are drawn from; an evaluation lends its own for a while."""
+    networks: Mapping[str, Network] = {}
+    """The networks that are learnt, by name, for `log.norms`."""
 
     def __init__(self, cfg: AlgoConfig, setting: Setting) -> None:
         self.spec = setting.spec

@@ -57,6 +57,7 @@ class PolicyGradient(Algorithm):
                 "critic": Output(critic_net, (), critic_net.value_gain),
             }
         )
+        self.networks = {"net": self.net}
         self.optim = optim.build(
             cfg.optimizer, self.net, learning_rate=cfg.learning_rate, max_grad_norm=cfg.max_grad_norm
         )

@@ -40,6 +40,7 @@ class SARSA(Algorithm):
         self.total_frames, self.frames = setting.total_frames, 0
         output = Output(setting.net, (setting.action_size,), setting.net.value_gain)
         self.q = setting.network({"q": output})
+        self.networks = {"q": self.q}
         self.optim = optim.build(
             cfg.optimizer, self.q, learning_rate=cfg.learning_rate, max_grad_norm=cfg.max_grad_norm
         )

@@ -44,6 +44,7 @@ class SelfImitation(Algorithm):
     def __init__(self, cfg: A2CSILConfig | PPOSILConfig, setting: Setting) -> None:
         self.base: A2C | PPO = A2C(cfg, setting) if isinstance(cfg, A2CSILConfig) else PPO(cfg, setting)
         super().__init__(cfg, setting)
+        self.networks = self.base.networks
         self.cfg = cfg.sil
         self.episodes = EpisodeMemory(
             int(self.cfg.buffer_size),

@@ -52,6 +52,8 @@ class LogConfig(Checked):
 
     every_frames: Whole | None = None
     """Frames between rows of metrics.jsonl; null: a hundredth of the budget."""
+    norms: Flag = False
+    """Log the norm of every weight (train/weight_norm/...) and of its latest gradient (train/gradient_norm/...)."""
     console_seconds: float = 5.0
     """Seconds between progress lines where standard output is no terminal."""
 

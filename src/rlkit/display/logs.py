@@ -10,15 +10,20 @@ from typing import Any
 
 from loguru import logger
 
-from rlkit.errors import RunFolderError
+from rlkit.errors import ConfigError, RunFolderError
 from rlkit.redaction import redact
 from rlkit.runs.lines import AppendOnly
 from rlkit.runs.writing import reason
+from rlkit.settings import setting
 
 _ours: list[int] = []
 """Handlers that rlkit has added."""
 LOGURUS_OWN = 0
 """The handler that loguru begins with: it writes everything to standard error, secrets too."""
+
+
+LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
+"""What LOG_LEVEL may be."""
 
 
 def log_to_stderr() -> None:
@@ -31,18 +36,24 @@ def log_to(run_log: Path | None, show: Callable[[str], None]) -> None:
 
     It takes the place of what an earlier call gave, and of loguru's own handler; those of others stay.
 
+    What is shown begins at the level that LOG_LEVEL names, INFO by default.
+
     Raises:
+        ConfigError: LOG_LEVEL names no level.
         RunFolderError: `run.log` cannot be opened.
     """
+    level = (setting("LOG_LEVEL") or "INFO").upper()
+    if level not in LEVELS:
+        raise ConfigError(f"LOG_LEVEL={level} is not accepted\n  accepted: {', '.join(LEVELS)}")
     file = None if run_log is None else _RunLog(run_log)
     _forget()
     with contextlib.suppress(ValueError):  # somebody has removed it
         logger.remove(LOGURUS_OWN)
-    _ours.append(logger.add(lambda message: show(redact(str(message)).rstrip("\n")), format="{message}", level="INFO"))
+    _ours.append(logger.add(lambda message: show(redact(str(message)).rstrip("\n")), format="{message}", level=level))
     if file is not None:
         form = "{time:YYYY-MM-DD HH:mm:ss.SSS} {level: <7} {message}"
         # Without diagnose: it writes the values of variables beside a traceback.
-        _ours.append(logger.add(file, format=form, level="DEBUG", diagnose=False))
+        _ours.append(logger.add(file, format=form, level=min("DEBUG", level, key=LEVELS.index), diagnose=False))
 
 
 @contextlib.contextmanager

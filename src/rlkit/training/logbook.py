@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from loguru import logger
 
 from rlkit.errors import DivergedError
 from rlkit.results.progress import Phases, Progress
@@ -18,11 +19,13 @@ from rlkit.results.summary import session_result
 from rlkit.results.tensorboard import EventLog
 from rlkit.runs.folder import JsonLines, SessionFolder, write_json
 from rlkit.runs.lines import read_evals
+from rlkit.settings import flag
 from rlkit.types import Update
 
 if TYPE_CHECKING:
     from rlkit.config.run import RunConfig
     from rlkit.envs.vector import VectorEnv
+    from rlkit.nets.network import Network
     from rlkit.results.score import Score
     from rlkit.training.progress import Watcher
 
@@ -75,6 +78,7 @@ class Logbook:
         started: `time.perf_counter()` when the command began.
         opened: takes the files, to be closed with the session.
         resumed_at: frames of the checkpoint that is continued; later rows are cut off. None: the session is new.
+        networks: those whose norms are logged, by name.
     """
 
     def __init__(
@@ -89,9 +93,12 @@ class Logbook:
         started: float,
         opened: contextlib.ExitStack,
         resumed_at: int | None,
+        networks: Mapping[str, Network],
     ) -> None:
         self.config, self.seed, self.folder, self.watcher = config, seed, folder, watcher
         self.counts, self.envs, self.started = counts, envs, started
+        self.networks = networks
+        self.shows_rows = flag("LOG_METRICS")
         self.row: dict[str, Any] = {}
         self.watched_at = 0.0
         self.doing = ""
@@ -115,7 +122,7 @@ class Logbook:
             DivergedError: a metric of learning is not finite.
         """
         counts = self.counts
-        learning = {f"train/{name}": value for name, value in counts.reported().items()}
+        learning = {f"train/{name}": value for name, value in {**counts.reported(), **_norms(self.networks)}.items()}
         for name, value in learning.items():
             if value is not None and not math.isfinite(value):
                 raise self.diverged(f"{name} is {value}")
@@ -129,6 +136,9 @@ class Logbook:
         }
         self.metrics.write(self.row)
         self._event(self.row)
+        if self.shows_rows:
+            told = ", ".join(f"{name} {value:.4g}" for name, value in self.row.items() if value is not None)
+            logger.info("seed {}: {}", self.seed, told)
         phases = counts.phases
         timing = {"train_seconds": phases.train, "fps": counts.fps, "split": phases.split()}
         self.timing.write({"frames": counts.frames, **timing})
@@ -231,6 +241,16 @@ class Logbook:
         episodes = due * int(config.eval.periodic_episodes) + int(config.eval.episodes)
         evaluating = counts.phases.eval / counts.played * episodes if counts.played else 0.0
         return max(0, config.frames - counts.frames) / counts.fps + evaluating
+
+
+def _norms(networks: Mapping[str, Network]) -> dict[str, float]:
+    """The norm of every weight, and of the gradient of the latest update, after it was clipped."""
+    return {
+        f"{what}_norm/{name}": float(view.norm())
+        for network in networks.values()
+        for what, flat in (("weight", network.flat.weight), ("gradient", network.flat.grad))
+        for name, view in network.views(flat).items()
+    }
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -163,6 +163,7 @@ class Session:
             started=started,
             opened=self.opened,
             resumed_at=None if newest is None else self.counts.frames,
+            networks=self.algo.networks if config.log.norms else {},
         )
         self.evaluator.heard = self.log.evaluating
         if newest is None:
