@@ -184,8 +184,8 @@ MUTANTS = (
     Mutant(
         "SAC: schedule of the temperature ignored",
         "algos/temperature.py",
-        "self.alpha.fill_(scheduled(self.cfg.alpha, self.cfg.alpha_schedule, frames, total_frames))",
-        "self.alpha.fill_(self.cfg.alpha)",
+        "alpha = scheduled(self.cfg.alpha, self.cfg.alpha_schedule, frames, total_frames)",
+        "alpha = self.cfg.alpha",
     ),
     Mutant(
         "SAC: exploration noise ignored", "algos/sac.py", "np.clip(action + noise, -1, 1)", "np.clip(action, -1, 1)"

@@ -40,13 +40,27 @@ def overrides(algo: str) -> list[str]:
     return [*given, "algo.n_steps=4"] if algo != "reinforce" else given
 
 
-@pytest.mark.parametrize("algo", sorted(ALGORITHMS))
-def test_every_row_of_a_resumed_run_is_that_of_the_whole_run(algo: str, tmp_path: Path):
-    session(tmp_path / "whole", overrides(algo))
+SCHEDULES = {
+    "learning_rate": ["algo.learning_rate_schedule.kind=linear"],
+    "alpha": ["algo.alpha=0.2", "algo.alpha_schedule.kind=linear", "algo.alpha_schedule.end=0.1"],
+}
+
+
+@pytest.mark.parametrize(
+    ("algo", "schedule"),
+    [
+        *((algo, "") for algo in sorted(ALGORITHMS)),
+        *((algo, "learning_rate") for algo in ("dqn", "sac", "td3", "tqc", "crossq")),
+        *((algo, "alpha") for algo in ("sac", "crossq")),
+    ],
+)
+def test_every_row_of_a_resumed_run_is_that_of_the_whole_run(algo: str, schedule: str, tmp_path: Path):
+    given = [*overrides(algo), *SCHEDULES.get(schedule, [])]
+    session(tmp_path / "whole", given)
     for at in STOPS:
         stop = StopAfter(at)
-        session(tmp_path / f"{at}", overrides(algo), watcher=stop, stop=stop)
-        session(tmp_path / f"{at}", overrides(algo))
+        session(tmp_path / f"{at}", given, watcher=stop, stop=stop)
+        session(tmp_path / f"{at}", given)
         assert traces(tmp_path / f"{at}") == traces(tmp_path / "whole")
 
 

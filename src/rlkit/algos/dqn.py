@@ -103,13 +103,16 @@ class DQN(OffPolicy):
         self.updates += 1
         self.update_targets(self.updates)
 
+        # Schedules may move them before a row is written, in a rollout without an update.
+        learning_rate, frames = self.optims["q"].learning_rate, self.frames
+
         def metrics() -> Metrics:
             return {
                 "loss": loss.value,
                 "q": self.values.mean(z.detach()).max(-1).values.mean(),
                 "grad_norm": self.optims["q"].grad_norm,
-                "learning_rate": self.optims["q"].learning_rate,
-                **exploration_metrics(self.cfg.exploration, self.frames, self.total_frames),
+                "learning_rate": learning_rate,
+                **exploration_metrics(self.cfg.exploration, frames, self.total_frames),
             }
 
         return Update(metrics, lambda: loss.stats["priority"])

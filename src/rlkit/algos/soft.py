@@ -83,6 +83,8 @@ class SoftActorCritic(OffPolicy):
             loss: of the critics; its statistics have the `error [K, B]`.
             target: `[B]`.
         """
+        # Schedules may move them before a row is written, in a rollout without an update.
+        alpha, learning_rate = self.temperature.alpha, self.optims["actor"].learning_rate
 
         def metrics() -> Metrics:
             critic = {
@@ -90,20 +92,17 @@ class SoftActorCritic(OffPolicy):
                 "q": (target + loss.stats["error"][0]).mean(),
                 "critic_grad_norm": self.optims["critic"].grad_norm,
             }
-            return {**critic, **self.policy_metrics()}
+            if self.entropy is None:  # before the policy's first update
+                return critic
+            return {
+                **critic,
+                "entropy": self.entropy.mean(),
+                "alpha": alpha,
+                "actor_grad_norm": self.optims["actor"].grad_norm,
+                "learning_rate": learning_rate,
+            }
 
         return Update(metrics, lambda: loss.stats["error"].abs().mean(0))
-
-    def policy_metrics(self) -> Metrics:
-        """The metrics of the policy's last update; none before the first."""
-        if self.entropy is None:
-            return {}
-        return {
-            "entropy": self.entropy.mean(),
-            "alpha": self.temperature.alpha,
-            "actor_grad_norm": self.optims["actor"].grad_norm,
-            "learning_rate": self.optims["actor"].learning_rate,
-        }
 
     def state_dict(self) -> State:
         """The state of `OffPolicy`, the temperature, and the reported values of the policy's last update."""

@@ -67,12 +67,14 @@ class TD3(OffPolicy):
             self.optims["actor"].step(-self.critics(batch.obs, action, frozen=True)[0].mean())
             self.update_targets(self.updates // int(cfg.policy_delay))
 
+        learning_rate = self.optims["critic"].learning_rate
+
         def metrics() -> Metrics:
             return {
                 "critic_loss": critic_loss.value,
                 "q": (target + critic_loss.stats["error"][0]).mean(),
                 "critic_grad_norm": self.optims["critic"].grad_norm,
-                "learning_rate": self.optims["critic"].learning_rate,
+                "learning_rate": learning_rate,
             }
 
         return Update(metrics, lambda: critic_loss.stats["error"].abs().mean(0))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import torch
+
 from rlkit.config.learning import OptimizerConfig
 from rlkit.maths.losses import temperature_loss
 from rlkit.maths.schedules import scheduled
@@ -12,7 +14,6 @@ from rlkit.nets import optim
 from rlkit.nets.network import Parameter
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from rlkit.config.off_policy import SACConfig
@@ -47,7 +48,8 @@ class Temperature:
             learning_rate: of the networks.
         """
         if self.cfg.alpha is not None:
-            self.alpha.fill_(scheduled(self.cfg.alpha, self.cfg.alpha_schedule, frames, total_frames))
+            alpha = scheduled(self.cfg.alpha, self.cfg.alpha_schedule, frames, total_frames)
+            self.alpha = torch.full_like(self.alpha, alpha)
         elif self.cfg.alpha_lr is None:
             self.optim.learning_rate = learning_rate
 
