@@ -108,9 +108,8 @@ class Network:
         """The outputs at inputs `[B, ...]` as constants, normalised with the running statistics."""
         x = _beside(inputs)
         outs = self._given(self._finish([out for net in self.nets for out in net.predict(x)]))
-        return (
-            outs if self.stack else tuple(out.clone() for out in outs)
-        )  # the next pass of this size takes their memory
+        # Stacked outputs are a copy already; the memory of others is the next pass's of this batch size.
+        return outs if self.stack else tuple(out.clone() for out in outs)
 
     def sequence(
         self, x: Tensor, state: Tensor, boundary: Tensor, rows: Tensor | None = None, *, constant: bool = False
