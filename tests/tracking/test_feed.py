@@ -113,6 +113,31 @@ def test_who_is_killed_between_the_note_and_the_row_sends_no_row_twice(tiny: lis
     assert [frames for frames, _ in sent] == frames_of(run)
 
 
+def test_a_row_that_a_tracker_refuses_is_sent_by_the_next(tiny: list[str], monkeypatch: pytest.MonkeyPatch):
+    run, told = trained(tiny), []
+    sends = Listed.log
+
+    def refusing(self: Listed, frames: int, values: dict[str, float]) -> None:
+        if frames == 384:
+            raise ConnectionError("gone")
+        sends(self, frames, values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Listed, "log", refusing)
+        feed.sync(run.path, ["wandb"], tell=told.append)
+    assert len(told) == 1
+    feed.sync(run.path, ["wandb"], tell=pytest.fail)
+    (sent,) = Listed.runs.values()
+    assert [frames for frames, _ in sent] == frames_of(run)
+
+
+def test_of_a_run_that_is_trained_the_latest_frames_wait(tiny: list[str]):
+    run = trained(tiny)
+    with alone(run.path, "trained"):
+        assert feed.sync(run.path, ["wandb"], tell=pytest.fail) == {"wandb": len(frames_of(run)) - 1}
+    assert feed.sync(run.path, ["wandb"], tell=pytest.fail) == {"wandb": 1}
+
+
 def test_numbers_alone_are_sent(tmp_path: Path, tiny: list[str]):
     run = trained(tiny)
     path = run.session(0).metrics

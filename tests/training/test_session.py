@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
+from rlkit import compose, train
 from rlkit.errors import ConfigError, DivergedError, EnvError
 from rlkit.runs.folder import read_rows
 from rlkit.training import checkpoint, logbook
@@ -136,7 +137,8 @@ def test_rows_are_shown_on_demand(tiny: list[str], tmp_path: Path, monkeypatch: 
         assert rows[0].startswith("seed 0: frames 128, rollout/episodes")
         monkeypatch.setenv("LOG_METRICS", "maybe")
         with pytest.raises(ConfigError, match=r"LOG_METRICS=maybe is not accepted"):
-            session(tmp_path / "c", tiny)
+            train(compose(tiny), quiet=True)
+        assert not (tmp_path / "runs").exists()
     finally:
         logger.remove(handler)
 

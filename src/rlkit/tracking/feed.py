@@ -18,7 +18,7 @@ from rlkit.reading import read_result
 from rlkit.redaction import redact, redact_values
 from rlkit.runs.folder import RunFolder, SessionFolder, read_json, write_json
 from rlkit.runs.lines import read_evals, read_rows
-from rlkit.runs.lock import alone
+from rlkit.runs.lock import alone, held
 from rlkit.tracking.clients import CLIENTS, Client, Described
 
 STATE = "tracking.json"
@@ -90,7 +90,12 @@ class Sender:
             self.client = client
         for frames, values in rows:
             self._note({**state, "frames": frames})
-            self.client.log(frames, values)
+            try:
+                self.client.log(frames, values)
+            except Exception:
+                self._note(state)  # a row that was refused is still to be sent
+                raise
+            state["frames"] = frames
         return len(rows)
 
     def end(self) -> None:
@@ -178,7 +183,7 @@ class Feed:
 
 
 def sync(run: str | Path, names: list[str], *, project: str | None = None, tell: Told) -> dict[str, int]:
-    """Send a run's rows to trackers, those that were not sent before.
+    """Send a run's rows to trackers, those that were not sent before; of a run in training all but the latest.
 
     Args:
         run: a run's folder.
@@ -195,7 +200,7 @@ def sync(run: str | Path, names: list[str], *, project: str | None = None, tell:
     folder = RunFolder.open(run)
     with _the_only_one(folder):
         feed = Feed(folder, names, tell, project)
-        sent = feed.send(all_written=True)
+        sent = feed.send(all_written=not held(folder.path))
         feed.end()
     return sent
 

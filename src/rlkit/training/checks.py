@@ -13,7 +13,7 @@ from rlkit.config.algorithms import ACTIONS, others_for, row_of
 from rlkit.envs.layout import is_picture
 from rlkit.envs.make import make
 from rlkit.errors import ConfigError, EnvError
-from rlkit.settings import setting
+from rlkit.settings import flag, setting
 from rlkit.tracking.clients import check_installed
 from rlkit.training.budget import check_envs, check_memory, check_nets
 
@@ -34,6 +34,7 @@ def check(config: RunConfig) -> RunConfig:
             there.
     """
     check_installed(config.tracker.fed)
+    flag("LOG_METRICS")  # refused now where it is neither true nor false
     backend, spec, _ = make(config.env, 1)
     backend.close()
     pictures = is_picture(spec.observation)
