@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,8 +146,7 @@ class ReplayMemory:
             "next_obs": successor,
             **{name: rollout.fields[name] for name in ("action", "reward", "terminated", "boundary")},
         }
-        step = self.written + np.arange(T)
-        index = ((step % self.steps)[:, None] * N + np.arange(N)).reshape(-1)
+        index = (self.written * N + np.arange(T * N)) % (self.steps * N)
         block = np.empty((T * N, self.layout.width), np.float32)
         for name, span in self.layout.span.items():
             if span.stop > span.start:
@@ -229,7 +229,7 @@ class ReplayMemory:
             "weight": weight,
             "index": index,
         }
-        return Batch({name: torch.from_numpy(x).to(self.device) for name, x in arrays.items()}, source="replay")
+        return self._batch(arrays, "replay")
 
     def sample_sequences(self, size: int, length: int) -> Batch:
         """Draw stretches of `length` steps of one environment each, for recurrent networks.
@@ -259,7 +259,13 @@ class ReplayMemory:
             "terminated": table[:, span["terminated"].start] > 0,
             "boundary": table[:, span["boundary"].start] > 0,
         }
-        return Batch({name: torch.from_numpy(x).to(self.device) for name, x in arrays.items()}, source="sequences")
+        return self._batch(arrays, "sequences")
+
+    def _batch(self, arrays: Mapping[str, Array], source: str) -> Batch:
+        fields = {name: torch.from_numpy(x) for name, x in arrays.items()}
+        if self.device.type != "cpu":
+            fields = {name: x.to(self.device) for name, x in fields.items()}
+        return Batch(fields, source=source)
 
     def _draw(self, size: int) -> Array:
         N = self.num_envs
@@ -267,7 +273,7 @@ class ReplayMemory:
             index = self.priorities.draw(size, self.rng)
         else:
             drawn = self.rng.integers(self.rows, size=size)
-            index = (self.first + drawn // N) % self.steps * N + drawn % N
+            index = (self.first * N + drawn) % (self.steps * N)
         if self.cfg.combined:
             steps = self.written - 1 - np.arange(min(self.newest, -(-size // N)))
             latest = (steps % self.steps)[:, None] * N + np.arange(N)
@@ -280,15 +286,16 @@ class ReplayMemory:
         N, span = self.num_envs, self.layout.span
         boundary, column = span["boundary"].start, span["reward"].start
         left = (self.written - 1 - index // N) % self.steps  # steps that follow in the data
-        at, discount = index.copy(), np.full(len(index), gamma, np.float32)
-        going = (self.table[at, boundary] == 0) & (left > 0)
+        ends, rewards = self.table[:, boundary], self.table[:, column]
+        at, discount = index, np.full(len(index), gamma, np.float32)
+        going = (ends[at] == 0) & (left > 0)
         for step in range(1, n_step):
             if not going.any():
                 break
-            at[going] = (at[going] + N) % (self.steps * N)
-            reward[going] += gamma**step * self.table[at[going], column]
-            discount[going] *= gamma
-            going &= (self.table[at, boundary] == 0) & (left > step)
+            at = (at + N * going) % (self.steps * N)
+            np.add(reward, gamma**step * rewards[at], out=reward, where=going)
+            np.multiply(discount, gamma, out=discount, where=going)
+            going &= (ends[at] == 0) & (left > step)
         return at, reward, discount
 
     def feedback(self, batch: Batch, update: Update) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from rlkit.config.net import MLPConfig
-from rlkit.nets.kernels import kernels_for
+from rlkit.nets.kernels import TorchKernels, kernels_for
 from rlkit.nets.net import Net
 from rlkit.nets.optim import Slot
 
@@ -161,6 +161,8 @@ class Dense(Net):
         if part is not None:
             xs, d_xs = ([h[:, part] for h in hs] for hs in (xs, d_xs))
         back_activate = getattr(kernels, f"back_{self.activation}")
+        if not params and part is None and kernels is TorchKernels and self.device.type == "cpu":
+            return self._input_gradient(scratch)
         d = d_xs[-1]
         for layer in range(len(layers.weight) - 1, -1, -1):
             h = xs[layer]
@@ -178,6 +180,23 @@ class Dense(Net):
             total = total + one
         gradient: Tensor = kernels.tensor(total)
         return gradient
+
+    def _input_gradient(self, scratch: Scratch) -> Tensor:
+        """The gradient by the input `[B, in]`; each network propagates the rows that have a gradient alone.
+
+        Of two critics, the smaller value of each row has one: half of all rows.
+        """
+        weights, back_activate = scratch.layers.weight, getattr(scratch.kernels, f"back_{self.activation}")
+        total = self.slot.weight.new_zeros(len(scratch.d_block[0]), self.widths[0])
+        for k, d in enumerate(scratch.d_block):
+            rows = d.any(-1).nonzero()[:, 0]
+            d = d.index_select(0, rows)[None]
+            for layer in range(len(weights) - 1, -1, -1):
+                d = scratch.kernels.back_input(d, weights[layer][k : k + 1])
+                if layer:
+                    back_activate(d, scratch.outs[layer - 1][k].index_select(0, rows)[None])
+            total.index_add_(0, rows, d[0])
+        return total
 
     def infer(self, x: Array, k: int) -> Floats:
         """See `Net.infer`: on the memory of the weights, without a copy on the CPU."""

@@ -107,9 +107,9 @@ class Network:
     def predict(self, *inputs: Tensor) -> Any:
         """The outputs at inputs `[B, ...]` as constants, normalised with the running statistics."""
         x = _beside(inputs)
-        outs = self._given(self._finish([out for net in self.nets for out in net.predict(x)]))
-        # Stacked outputs are a copy already; the memory of others is the next pass's of this batch size.
-        return outs if self.stack else tuple(out.clone() for out in outs)
+        outs = self._finish([out for net in self.nets for out in net.predict(x)])
+        # Stacking copies; the memory of the outputs is the next pass's of this batch size.
+        return self._given(outs) if self.stack else tuple(out.clone() for out in outs)
 
     def sequence(
         self, x: Tensor, state: Tensor, boundary: Tensor, rows: Tensor | None = None, *, constant: bool = False

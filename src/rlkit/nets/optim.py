@@ -114,7 +114,7 @@ class Optimizer(ABC):
         self.norm = None
         if limit is not None or self.decay is not None or not self.keeps_grad:
             self.norm = norm = torch.linalg.vector_norm(flat.grad)
-            if limit is not None and not (self.host and norm <= limit):
+            if limit is not None and not (self.host and norm.item() <= limit):
                 flat.grad.mul_((limit / norm).clamp_(max=1.0))
         self.move()
         for slot in flat.slots.values():
