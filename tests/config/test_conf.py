@@ -20,7 +20,7 @@ from rlkit.errors import ConfigError, DivergedError
 from rlkit.runs.folder import read_rows
 
 ROOT = Path(__file__).parents[2]
-LOW_TO_HIGH = ["algo", "env", "local", "tuned", "experiment", "debug", "legacy"]
+LOW_TO_HIGH = ["algo", "suite", "env", "local", "family", "tuned", "experiment", "debug", "legacy"]
 
 
 def test_the_files_state_every_key_as_the_dataclasses_have_it():
@@ -45,10 +45,11 @@ def test_every_experiment_composes(name: str):
 @pytest.mark.parametrize("highest", range(len(LOW_TO_HIGH) + 1))
 def test_of_all_that_set_a_key_the_last_wins(highest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    env = "# @package _global_\ndefaults: [/schema/env/env@env, _self_]\nenv: {name: mine, id: CartPole-v1}\n"
+    defaults = "[/schema/env/env@env, override /suite: mine, _self_]"
+    env = f"# @package _global_\ndefaults: {defaults}\nenv: {{name: mine, id: CartPole-v1}}\n"
     algo = "# @package _global_\ndefaults: [ppo, _self_]\n"
     heads = {"algo": algo, "env": env}
-    names = dict.fromkeys(LOW_TO_HIGH, "mine") | {"local": "machine", "tuned": "mine_mine"}
+    names = dict.fromkeys(LOW_TO_HIGH, "mine") | {"local": "machine", "family": "mine_mine", "tuned": "mine_mine"}
     for number, group in enumerate(LOW_TO_HIGH):
         file = tmp_path / "conf" / group / f"{names[group]}.yaml"
         file.parent.mkdir(parents=True)

@@ -13,7 +13,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -224,7 +224,7 @@ def train_job(cfg: DictConfig) -> float | None:
     started = time.perf_counter() if next(JOBS) else STARTED  # a sweep's later jobs start later
     log_to_stderr()
     config = check(config)
-    tell_tuned(hydra.runtime.choices.get("tuned"), [source.path for source in hydra.runtime.config_sources])
+    tell_values(hydra.runtime.choices, [source.path for source in hydra.runtime.config_sources])
     if hydra.mode is RunMode.MULTIRUN:
         from rlkit.training.jobs import run_of_job
 
@@ -244,16 +244,22 @@ def given_words(overrides: Any) -> list[str]:
     return [str(word) for word in words["task"]]
 
 
-def tell_tuned(choice: str | None, folders: Sequence[str]) -> None:
-    """Log which file of tuned values is in use, where there is one."""
+def tell_values(choices: Mapping[str, Any], folders: Sequence[str]) -> None:
+    """Log the file that the hyper-parameters are from: tuned values, or those of the environment's family."""
     from loguru import logger
 
-    for folder in folders:
-        file = Path(folder) / "tuned" / f"{choice}.yaml"
-        if choice not in (None, "none") and file.is_file():
-            here = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
-            logger.info("tuned values of {}; ~tuned drops them", here)
-            return
+    for group, about in (("tuned", "tuned values"), ("family", "values of the literature, untried here,")):
+        choice = choices.get(group)
+        for folder in folders:
+            file = Path(folder) / group / f"{choice}.yaml"
+            if choice not in (None, "none") and file.is_file():
+                here = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+                logger.info("{} of {}; ~{} drops them", about, here, group)
+                return
+    if choices.get("suite") not in (None, "none") and choices.get("algo") != "random":
+        logger.info(
+            "no values were tried for {} on {}: the defaults of the algorithm", choices.get("algo"), choices.get("env")
+        )
 
 
 def _config_dir(arguments: Sequence[str]) -> str | None:

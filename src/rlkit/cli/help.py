@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rlkit.cli.verbs import VERBS
 
-GROUPS = ("algo", "env", "net", "memory", "search", "tuned", "experiment", "tracker", "debug")
+GROUPS = ("algo", "env", "net", "memory", "search", "suite", "family", "tuned", "experiment", "tracker", "debug")
 WIDTH = 80
 """Columns of the text, on any terminal."""
 EXAMPLES = {

@@ -44,7 +44,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
 }
 """Group -> schema name -> dataclass, beside the algorithms of `config/algorithms.py`."""
 
-GROUPS = ("algo", "env", "net", "memory", "search", "tuned", "experiment", "tracker", "debug")
+GROUPS = ("algo", "env", "net", "memory", "search", "suite", "family", "tuned", "experiment", "tracker", "debug")
 
 
 def schemas() -> dict[str, dict[str, type]]:
@@ -160,7 +160,7 @@ def _opened(word: str, folders: Sequence[Path] | None) -> str:
         )
     if given and chosen == "null" and key == "net@critic_net":
         return "~net@critic_net"
-    if given and group in ("tuned", "search", "tracker") and chosen in ("null", "[]"):
+    if given and group in ("suite", "family", "tuned", "search", "tracker") and chosen in ("null", "[]"):
         return f"{key}=none"
     if key == "~tracker":
         return "tracker=none"

@@ -327,7 +327,7 @@ def _check(d: Draft) -> None:
     choices = {group: d.choices[group] for group in GROUPS if group in d.choices}
     if choices["env"] != "atari":
         choices["env"] = "gym"  # a file of one environment sets its id alone, which is among the values
-    complete({**choices, "tuned": "none"}, nested(values))
+    complete({**choices, "family": "none", "tuned": "none"}, nested(values))
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -359,7 +359,9 @@ def _yaml(d: Draft, choice: str, comments: list[str]) -> str:
     overrides += [f"  - override /{group}: {c}" for group, c in d.choices.items() if group not in GROUPS]
     values = {**nested(d.values), **d.extra}
     body = yaml.dump(values, Dumper=_Plain, sort_keys=False, width=110, default_flow_style=None)
-    return "\n".join([*head, "defaults:", *overrides, "  - override /tuned: none", "  - _self_", body])
+    return "\n".join(
+        [*head, "defaults:", *overrides, "  - override /family: none", "  - override /tuned: none", "  - _self_", body]
+    )
 
 
 class _Plain(yaml.SafeDumper):
