@@ -9,7 +9,7 @@ import rlkit
 
 ROOT = Path(rlkit.__file__).parent
 FLOORS = ["", "config", "maths", "memory nets envs", "algos", "runs", "results display sharing tracking", "evidence"]
-FLOORS += ["training", "search legacy", "api", "cli"]  # "": the modules beside the rooms, such as errors.py
+FLOORS += ["training", "search legacy", "api ui", "cli"]  # "": the modules beside the rooms, such as errors.py
 MODULES = {
     ".".join(p.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): p for p in ROOT.rglob("*.py")
 }

@@ -197,6 +197,25 @@ def _report(arguments: Sequence[str]) -> None:
     print("\n".join(report.told(report.write(trials, given.out, given.threshold))))
 
 
+def _ui(arguments: Sequence[str]) -> None:
+    parser = _bare_parser("ui")
+    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="with runs below it (default: runs)")
+    parser.add_argument("--port", type=int, default=8484, metavar="N", help="on 127.0.0.1 (default: 8484; 0: any)")
+    parser.add_argument("--no-open", action="store_true", help="do not open a browser")
+    given = parser.parse_args(arguments)
+    import webbrowser
+
+    from rlkit.runs.folder import runs_root
+    from rlkit.ui.server import serve
+
+    def started(address: str) -> None:
+        print(f"{address}  (this machine alone; Ctrl-C ends it)", flush=True)
+        if not given.no_open and sys.stdout.isatty():
+            webbrowser.open(address)
+
+    serve(given.folder or runs_root(), given.port, started)
+
+
 def _power(arguments: Sequence[str]) -> None:
     parser = _bare_parser("power")
     parser.add_argument("runs", nargs="+", metavar="RUN", help=RUNS)
@@ -379,6 +398,7 @@ VERBS = {
     "retrain": Verb("retrain SWEEP --trial N [--seeds N]", "train a trial of a search once more", _retrain),
     "compare": Verb("compare RUN... [--by KEY,...]", "scores with intervals side by side, and who is better", _compare),
     "report": Verb("report RUN... [--out FOLDER]", "a page with tables, curves and every seed", _report),
+    "ui": Verb("ui [FOLDER] [--port 8484]", "a local page over runs: live curves, differences, videos", _ui),
     "power": Verb("power RUN [--effect 5%]", "how many seeds a claim of a difference needs", _power),
     "sync": Verb("sync RUN... --to TRACKER", "send a run's metrics to wandb, trackio or mlflow", _sync),
     "push": Verb(
