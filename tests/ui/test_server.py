@@ -142,3 +142,19 @@ def test_the_verb_answers_on_the_loopback_address_alone_and_ends_with_ctrl_c(run
     started.send_signal(signal.SIGINT)
     assert started.wait(30) == 0
     started.stdout.close()
+
+
+def test_values_of_yaml_that_json_does_not_have_break_nothing(client: TestClient, runs: Path):
+    (runs / "dated").mkdir()
+    (runs / "dated" / "config.yaml").write_text("algo: {name: 2020-01-01}\nenv: {name: !!binary aGk=, id: x}\n")
+    assert "dated" in {row["id"] for row in client.get("/api/runs").json()["runs"]}
+    assert client.get("/api/run", params={"run": "dated"}).status_code in (200, 422)
+
+
+def test_a_sweep_shows_no_run_outside_of_the_folder(client: TestClient, runs: Path, tmp_path: Path):
+    outside = write_run(tmp_path / "x", {0: 1.0})
+    (runs / "sweep" / ".jobs").mkdir(parents=True)
+    (runs / "sweep" / ".jobs" / "0.json").write_text(json.dumps({"run": str(outside), "overrides": []}))
+    answer = client.get("/api/search", params={"search": "sweep"})
+    assert answer.status_code in (200, 422)
+    assert not answer.json().get("lines")

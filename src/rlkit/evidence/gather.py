@@ -188,4 +188,4 @@ def shown(value: Any) -> str:
     """A value of a configuration as it is typed."""
     if isinstance(value, str):
         return value
-    return json.dumps(value, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"), default=str)  # YAML has dates and bytes too

@@ -186,8 +186,8 @@ class Runs:
                 key = (*key, held(folder))
             if known is None or known.key != key:
                 known = self._read(folder, known)
-        except (RlkitError, OSError, ValueError, RecursionError) as error:
-            why = redact(str(error)).splitlines()[0].replace(f"{folder}/", "")
+        except Exception as error:  # a stranger's folder may hold anything, and must not take the list down
+            why = (redact(str(error)) or type(error).__name__).splitlines()[0].replace(f"{folder}/", "")
             row = {"id": self._name(folder), "status": "unreadable", "problem": why, "version": why}
             known = Known((), row, {})
         self._known[folder] = known

@@ -34,6 +34,8 @@ def table(folder: Path, name: Callable[[Path], str]) -> dict[str, Any]:
         return _of_sweep(folder, name)
     if read_json(folder / SWEEP).get("storage") is not None:
         raise RunFolderError("the study of this search is kept in another storage\n  rlkit status shows it")
+    if any(path.is_symlink() for path in folder.glob("*.journal")):
+        raise RunFolderError("the journal of this search is a link\n  rlkit status shows it")
     from rlkit.search import study as record
     from rlkit.search.display import best_first, latest, number, short, state
     from rlkit.search.study import SweepFolder
@@ -63,7 +65,10 @@ def _of_sweep(folder: Path, name: Callable[[Path], str]) -> dict[str, Any]:
     from rlkit.search.display import number
     from rlkit.search.status import standing
 
-    jobs = standing(folder)
+    try:
+        jobs = [job for job in standing(folder) if name(job.run)]  # a note may lead out of the folder of runs
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunFolderError(f"the notes of this sweep are damaged: {error!r}") from error
     lines = [[str(job.job), job.state, number(job.score), f"{job.frames:,}", job.overrides] for job in jobs]
     return _table(
         ["job", "state", "score", "frames", "overrides"], lines, [name(job.run) for job in jobs], [j.why for j in jobs]
