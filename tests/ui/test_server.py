@@ -127,21 +127,24 @@ def test_the_verb_answers_on_the_loopback_address_alone_and_ends_with_ctrl_c(run
     started = subprocess.Popen(
         [sys.executable, "-m", "rlkit", "ui", str(runs), "--port", "0", "--no-open"], stdout=subprocess.PIPE, text=True
     )
-    assert started.stdout is not None
-    address = started.stdout.readline().split()[0]
-    assert address.startswith("http://127.0.0.1:")
-    with urllib.request.urlopen(f"{address}/api/runs", timeout=30) as answer:
-        assert len(json.load(answer)["runs"]) == 2
-    port = address.rpartition(":")[2]
-    taken = subprocess.run(
-        [sys.executable, "-m", "rlkit", "ui", str(runs), "--port", port, "--no-open"],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert taken.returncode == 2
-    assert f"--port {port} cannot be used" in taken.stderr
-    started.send_signal(signal.SIGINT)
-    assert started.wait(30) == 0
-    started.stdout.close()
+    try:
+        assert started.stdout is not None
+        address = started.stdout.readline().split()[0]
+        assert address.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(f"{address}/api/runs", timeout=30) as answer:
+            assert len(json.load(answer)["runs"]) == 2
+        port = address.rpartition(":")[2]
+        taken = subprocess.run(
+            [sys.executable, "-m", "rlkit", "ui", str(runs), "--port", port, "--no-open"],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert taken.returncode == 2
+        assert f"--port {port} cannot be used" in taken.stderr
+        started.send_signal(signal.SIGINT)
+        assert started.wait(30) == 0
+    finally:
+        started.kill()
+        started.communicate()
 
 
 def test_values_of_yaml_that_json_does_not_have_break_nothing(client: TestClient, runs: Path):

@@ -256,7 +256,8 @@ def tell_values(choices: Mapping[str, Any], folders: Sequence[str]) -> None:
                 here = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
                 logger.info("{} of {}; ~{} drops them", about, here, group)
                 return
-    if choices.get("suite") not in (None, "none") and choices.get("algo") != "random":
+    recipe = any(choices.get(group) not in (None, "none") for group in ("experiment", "legacy"))
+    if not recipe and choices.get("suite") not in (None, "none") and choices.get("algo") != "random":
         logger.info(
             "no values were tried for {} on {}: the defaults of the algorithm", choices.get("algo"), choices.get("env")
         )
